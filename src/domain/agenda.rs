@@ -1,0 +1,187 @@
+//! What is to be done next for an order that is not final, and when.
+//!
+//! One open order has one task. It says nothing about the order that the order does not say itself:
+//! it can be written anew from the order at any time.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use strum::{Display, EnumString, IntoStaticStr};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::order::Order;
+use super::recovery::{Capabilities, Progress};
+use super::status::{Deposit, Payout, Review, State};
+
+/// Times that the operator may set. The defaults are for production.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How long one worker may keep a task before others may take it.
+    pub lease: Duration,
+    /// How long a call to a provider may take.
+    pub provider_timeout: Duration,
+    /// Gaps between looks for an unknown outcome; the last repeats.
+    pub lookup_schedule: Vec<Duration>,
+    /// Least distance of two looks that found nothing before a call is sent again.
+    pub resend_gap: Duration,
+    /// After this long without an outcome a human decides.
+    pub review_after: Duration,
+    /// Gaps between looks at what the provider has taken; the last repeats.
+    pub poll_schedule: Vec<Duration>,
+    /// How long a deposit waits for its payment where the merchant does not say.
+    pub deposit_ttl: Duration,
+    /// How much longer than its deadline a deposit waits for a callback.
+    pub callback_grace: Duration,
+    /// How long an expired or canceled deposit stays open to late money.
+    pub late_window: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let seconds = |list: &[u64]| list.iter().copied().map(Duration::from_secs).collect();
+        Self {
+            lease: Duration::from_secs(30),
+            provider_timeout: Duration::from_secs(10),
+            lookup_schedule: seconds(&[5, 15, 30, 60, 120, 300, 900, 3600]),
+            resend_gap: Duration::from_secs(30),
+            review_after: Duration::from_hours(24),
+            poll_schedule: seconds(&[5, 15, 30, 60, 300, 900, 3600]),
+            deposit_ttl: Duration::from_mins(15),
+            callback_grace: Duration::from_mins(2),
+            late_window: Duration::from_hours(24),
+        }
+    }
+}
+
+/// A kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Work {
+    /// Send it to the provider.
+    Submit,
+    /// Ask the provider about it.
+    Look,
+    /// See whether its time is up.
+    Expire,
+    /// End the time for late money.
+    Close,
+}
+
+/// The next thing to do for an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// What to do.
+    pub work: Work,
+    /// Not before then.
+    pub due_at: OffsetDateTime,
+}
+
+/// Whom or what an order waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitingFor {
+    /// Our workers send it.
+    Submission,
+    /// The provider's answer to an open call.
+    ProviderAnswer,
+    /// Certainty about a call whose answer was lost.
+    Outcome,
+    /// The provider's progress.
+    Provider,
+    /// The customer's payment.
+    Customer,
+    /// Proof of what was claimed.
+    Proof,
+    /// A person's decision.
+    Decision,
+    /// Late money, until the order is final.
+    LateMoney,
+}
+
+impl Task {
+    /// The task of an order that has come to its present place, or has been worked on there
+    /// `progress.tries` times in vain. `None` where nothing is left to do by ourselves.
+    pub fn next(order: &Order, capabilities: Capabilities, progress: Progress, timing: &Timing, now: OffsetDateTime) -> Option<Self> {
+        if order.is_final {
+            return None;
+        }
+        let task = |work, due_at| Some(Self { work, due_at });
+        let look_until_review = || {
+            let soon = now + gap(&timing.lookup_schedule, progress.tries);
+            task(Work::Look, order.doubt_since.map_or(soon, |since| soon.min((since + timing.review_after).max(now))))
+        };
+        match order.state {
+            // After a lost answer the first repetition waits, too: the provider may still be busy with it.
+            State::Deposit(Deposit::Created) => {
+                let tries = progress.tries.max(i32::from(order.doubts > 0));
+                task(Work::Submit, (now + backoff(timing, tries)).min(deadline(order, timing, now)))
+            }
+            State::Deposit(Deposit::AwaitingPayment | Deposit::PartiallyPaid) => {
+                task(Work::Expire, deadline(order, timing, now) + backoff(timing, progress.tries))
+            }
+            State::Deposit(Deposit::Verifying | Deposit::Confirming) => task(Work::Look, now + backoff(timing, progress.tries)),
+            State::Deposit(Deposit::Expired | Deposit::Canceled) => task(Work::Close, order.final_at.unwrap_or(now)),
+            State::Payout(Payout::Queued) => task(Work::Submit, now + backoff(timing, progress.tries)),
+            State::Payout(Payout::Submitting) => task(Work::Submit, now),
+            State::Payout(Payout::OutcomeUnknown) => look_until_review(),
+            // Parked for a human; the provider may still be able to tell.
+            State::Payout(Payout::RequiresReview(Review::OutcomeUnknown)) if capabilities.lookup_by_trade_id => {
+                task(Work::Look, now + gap(&timing.lookup_schedule, i32::MAX))
+            }
+            State::Payout(Payout::Accepted | Payout::ProviderReview | Payout::Broadcast) => {
+                let can_look = capabilities.lookup_by_trade_id || (capabilities.lookup_by_reference && order.provider_reference.is_some());
+                let poll = now + gap(&timing.poll_schedule, progress.tries);
+                let give_up = order.doubt_since.map(|since| (since + timing.review_after).max(now));
+                match (can_look, give_up) {
+                    (true, Some(give_up)) => task(Work::Look, poll.min(give_up)),
+                    (true, None) => task(Work::Look, poll),
+                    (false, Some(give_up)) => task(Work::Look, give_up),
+                    (false, None) => None,
+                }
+            }
+            State::Deposit(Deposit::Succeeded | Deposit::Failed | Deposit::RequiresReview(_)) => None,
+            State::Payout(Payout::RequiresApproval | Payout::RequiresReview(_)) => None,
+            State::Payout(Payout::Succeeded | Payout::Failed | Payout::Canceled | Payout::Rejected) => None,
+        }
+    }
+}
+
+/// Whom or what an order waits for; `None` once it is final.
+pub fn waiting_for(order: &Order) -> Option<WaitingFor> {
+    if order.is_final {
+        return None;
+    }
+    Some(match order.state {
+        State::Deposit(Deposit::Created) if order.doubts > 0 => WaitingFor::Outcome,
+        State::Deposit(Deposit::Created) => WaitingFor::Submission,
+        State::Deposit(Deposit::AwaitingPayment | Deposit::PartiallyPaid) => WaitingFor::Customer,
+        State::Deposit(Deposit::Verifying) => WaitingFor::Proof,
+        State::Deposit(Deposit::Confirming) => WaitingFor::Provider,
+        State::Deposit(Deposit::Expired | Deposit::Canceled) => WaitingFor::LateMoney,
+        State::Deposit(Deposit::RequiresReview(_)) | State::Payout(Payout::RequiresReview(_) | Payout::RequiresApproval) => {
+            WaitingFor::Decision
+        }
+        State::Payout(Payout::Queued) => WaitingFor::Submission,
+        State::Payout(Payout::Submitting) => WaitingFor::ProviderAnswer,
+        State::Payout(Payout::OutcomeUnknown) => WaitingFor::Outcome,
+        State::Payout(Payout::Accepted | Payout::ProviderReview | Payout::Broadcast) => WaitingFor::Provider,
+        State::Deposit(Deposit::Succeeded | Deposit::Failed) => return None,
+        State::Payout(Payout::Succeeded | Payout::Failed | Payout::Canceled | Payout::Rejected) => return None,
+    })
+}
+
+/// Until when a deposit may still be paid, with the grace for the callback on top.
+pub fn deadline(order: &Order, timing: &Timing, now: OffsetDateTime) -> OffsetDateTime {
+    order.expires_at.map_or(now, |expires_at| expires_at + timing.callback_grace)
+}
+
+/// The first try is due at once; later ones keep the schedule of looks.
+fn backoff(timing: &Timing, tries: i32) -> Duration {
+    if tries == 0 { Duration::ZERO } else { gap(&timing.lookup_schedule, tries - 1) }
+}
+
+fn gap(schedule: &[Duration], tries: i32) -> Duration {
+    let index = usize::try_from(tries).unwrap_or_default();
+    schedule.get(index).or(schedule.last()).copied().unwrap_or(Duration::from_mins(1))
+}

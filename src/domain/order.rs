@@ -1,0 +1,263 @@
+//! An order: what a merchant asked for and where it is.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::ids::{CustomerId, MerchantId, OrderId, TradeId};
+use super::money::Amount;
+use super::status::State;
+
+/// A wallet system that orders are carried out by.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema, Display, EnumString, IntoStaticStr,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Provider {
+    /// FOMO open platform.
+    Fomo,
+    /// Hicoin open API.
+    Hicoin,
+    /// Youliao authorisation.
+    Youliao,
+}
+
+/// What an order moves, seen from the merchant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, Display, EnumString, IntoStaticStr)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Kind {
+    /// From a customer to the merchant.
+    Deposit,
+    /// From the merchant to somebody.
+    Payout,
+    /// Between two customers.
+    Transfer,
+}
+
+impl Kind {
+    /// The prefix of this kind's public ids.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Deposit => "dep_",
+            Self::Payout => "pay_",
+            Self::Transfer => "trf_",
+        }
+    }
+}
+
+/// Which way money goes, in FOMO's words: 1 is to the merchant, 2 from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// To the merchant.
+    In,
+    /// From the merchant.
+    Out,
+}
+
+/// Where a payout goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Destination {
+    /// A user of FOMO, by FOMO's user id.
+    FomoUser {
+        /// FOMO's id of the user.
+        user_id: String,
+    },
+    /// An address on a chain, or of another user of the wallet.
+    Address {
+        /// The address.
+        address: String,
+        /// Forces the way over the chain, even to the wallet's own users.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on_chain_only: Option<bool>,
+    },
+    /// A user of Hicoin, by Hicoin's uid.
+    HicoinUser {
+        /// Hicoin's id of the user.
+        uid: String,
+    },
+}
+
+impl Destination {
+    /// The provider's id of the user who gets the money, where the destination is a user.
+    pub fn provider_user(&self) -> Option<&str> {
+        match self {
+            Self::FomoUser { user_id } => Some(user_id),
+            Self::HicoinUser { uid } => Some(uid),
+            Self::Address { .. } => None,
+        }
+    }
+}
+
+/// What somebody has to do before a deposit can go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum NextAction {
+    /// The customer confirms inside the FOMO app.
+    ConfirmInApp {
+        /// FOMO's id of the transfer to confirm.
+        transfer_id: String,
+        /// FOMO forgets the transfer then.
+        #[serde(with = "time::serde::rfc3339")]
+        expires_at: OffsetDateTime,
+    },
+    /// The customer's browser goes there.
+    Redirect {
+        /// Where to send the browser.
+        url: String,
+    },
+    /// The customer sends coins to an address.
+    SendToAddress {
+        /// The address.
+        address: String,
+        /// The coin to send.
+        coin: String,
+        /// How much to send.
+        #[schema(value_type = String, example = "12.5")]
+        amount: Amount,
+        /// What to write beside the address, where the coin needs it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        memo: Option<String>,
+    },
+}
+
+/// Why an order failed or waits for a human.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    /// Our stable code.
+    #[schema(example = "insufficient_balance")]
+    pub code: String,
+    /// The provider's own code, as it came.
+    #[schema(example = "24")]
+    pub provider_code: Option<String>,
+    /// For humans.
+    #[schema(example = "The provider says that the balance is too low.")]
+    pub message: String,
+}
+
+/// What an unproven report claimed of a deposit, until it is proven or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Whether it claimed payment, or failure.
+    pub paid: bool,
+    /// The provider's id of the movement, as claimed.
+    pub reference: Option<String>,
+    /// What the provider took, as claimed.
+    pub fee: Option<Amount>,
+}
+
+/// How the money seen compares with the money asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AmountState {
+    /// Nothing was seen.
+    None,
+    /// Less than asked.
+    Under,
+    /// What was asked, within the tolerance.
+    Exact,
+    /// More than asked.
+    Over,
+}
+
+/// A deposit, payout or transfer, whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// Whose order it is.
+    pub merchant_id: MerchantId,
+    /// Our id of it.
+    pub id: OrderId,
+    /// The merchant's id of it.
+    pub trade_id: TradeId,
+    /// What it moves.
+    pub kind: Kind,
+    /// Who carries it out.
+    pub provider: Provider,
+    /// Where it is.
+    pub state: State,
+    /// Counts its steps; a write succeeds only on the sequence that was read.
+    pub sequence: i64,
+    /// The coin's name.
+    pub coin: String,
+    /// The provider's id of the coin.
+    pub provider_coin_id: String,
+    /// Most decimals of an amount of this coin.
+    pub decimals: u32,
+    /// What was asked.
+    pub amount: Amount,
+    /// What was seen: for a deposit, the sum of its receipts; otherwise what the other side gets.
+    pub amount_received: Amount,
+    /// What was proven: for a deposit, the sum of its confirmed receipts; otherwise what has gone.
+    pub amount_confirmed: Amount,
+    /// What the provider took, in the same coin. Absent until the provider says.
+    pub fee: Option<Amount>,
+    /// The money came after expiry or cancellation.
+    pub late: bool,
+    /// The merchant's customer. Absent on payouts to nobody in particular.
+    pub customer: Option<CustomerId>,
+    /// Where a payout goes. Absent on deposits.
+    pub destination: Option<Destination>,
+    /// The provider's id of the other side's user. Absent where the other side is an address.
+    pub provider_user: Option<String>,
+    /// What somebody has to do next. Absent when nobody has to.
+    pub next_action: Option<NextAction>,
+    /// The provider's id of the movement. Absent until the provider tells.
+    pub provider_reference: Option<String>,
+    /// The chain's id of the movement. Absent off chain.
+    pub txid: Option<String>,
+    /// Confirmations on the chain. Absent off chain.
+    pub confirmations: Option<i32>,
+    /// Why it failed or waits for a human.
+    pub failure: Option<Failure>,
+    /// What was claimed without proof. Absent where nothing waits for proof.
+    pub claim: Option<Claim>,
+    /// How many attempts may have moved money without our knowing.
+    pub doubts: i16,
+    /// Since when there has been such an attempt. Absent where there is none.
+    pub doubt_since: Option<OffsetDateTime>,
+    /// Nothing will change any more.
+    pub is_final: bool,
+    /// When it became final, or will.
+    pub final_at: Option<OffsetDateTime>,
+    /// Until when a deposit is expected to be paid.
+    pub expires_at: Option<OffsetDateTime>,
+    /// The merchant's own notes.
+    pub metadata: Option<serde_json::Value>,
+    /// When it was asked for.
+    pub created_at: OffsetDateTime,
+    /// When its last step was.
+    pub updated_at: OffsetDateTime,
+}
+
+impl Order {
+    /// Our public id of the order.
+    pub fn public_id(&self) -> String {
+        self.id.public(self.kind)
+    }
+
+    /// Which way its money goes.
+    pub fn direction(&self) -> Direction {
+        match self.kind {
+            Kind::Deposit => Direction::In,
+            Kind::Payout | Kind::Transfer => Direction::Out,
+        }
+    }
+
+    /// How the money seen compares with the money asked.
+    pub fn amount_state(&self) -> AmountState {
+        let seen = match self.kind {
+            Kind::Deposit => self.amount_received,
+            Kind::Payout | Kind::Transfer => self.amount_confirmed,
+        };
+        match seen.cmp(&self.amount) {
+            _ if seen.is_zero() => AmountState::None,
+            std::cmp::Ordering::Less => AmountState::Under,
+            std::cmp::Ordering::Equal => AmountState::Exact,
+            std::cmp::Ordering::Greater => AmountState::Over,
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! What a provider (or a person, or the clock) says of an order: one form for every channel.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use strum::{Display, EnumString, IntoStaticStr};
+
+use super::money::Amount;
+use super::order::{Direction, NextAction};
+use super::recovery::Permit;
+
+/// The way by which a report came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Channel {
+    /// The answer to our own call.
+    Answer,
+    /// A provider's call to us. Nobody signs it.
+    Callback,
+    /// The answer to our question about one order.
+    Lookup,
+    /// A user's browser that came back. It proves nothing.
+    Browser,
+    /// A person of the merchant or of the operator.
+    Operator,
+    /// The merchant's own request.
+    Merchant,
+    /// Time that passed.
+    Clock,
+    /// The gateway itself, before a call.
+    Gateway,
+}
+
+/// One report of an order.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// How it came.
+    pub channel: Channel,
+    /// No better proof than this report is to be had. Only then does a claim move money.
+    pub proven: bool,
+    /// What it says.
+    pub says: Says,
+    /// What came in, as it came. Absent where nothing came from outside.
+    pub evidence: Option<Evidence>,
+}
+
+/// What a report says.
+#[derive(Clone, Debug)]
+pub enum Says {
+    /// A call is about to leave; allowed by the permit.
+    Attempt(Permit),
+    /// What became of a call. `late` if the attempt had been written off as unknown before.
+    Answer {
+        /// What the adapter made of it.
+        outcome: Outcome,
+        /// The attempt had been given up when the answer came.
+        late: bool,
+    },
+    /// A provider's record of the movement.
+    Record(ProviderRecord),
+    /// The deadline has passed; nothing else was found out.
+    TimeUp,
+    /// Every way to learn the outcome is used up.
+    GaveUp,
+    /// The merchant calls it off.
+    Cancel,
+    /// The time for late money is over.
+    Close,
+    /// A person decides.
+    Decision {
+        /// What they decided.
+        decision: Decision,
+        /// Who they are.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a person can decide of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Decision {
+    /// The money moved.
+    Confirm,
+    /// The money did not move.
+    Reject,
+    /// Send it (again).
+    Retry,
+    /// It may be sent.
+    Approve,
+}
+
+/// What a call that may move money came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The provider took it and says how it stands.
+    Accepted(Box<ProviderRecord>),
+    /// A documented final refusal: nothing moved.
+    Refused(Code),
+    /// Not a byte of the request left.
+    NotSent(String),
+    /// The provider refused us, not the order (secret, clock, addresses): nothing moved; to be tried
+    /// again when the configuration is right, and worth an alarm.
+    Misconfigured(Code),
+    /// The provider has this id already; with what it told of it, if it did.
+    Duplicate(Option<Box<ProviderRecord>>),
+    /// Anything else: it may have moved money or not.
+    Unknown(String),
+}
+
+impl Outcome {
+    /// The name that an attempt keeps of it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::Refused(_) => "refused",
+            Self::NotSent(_) => "not_sent",
+            Self::Misconfigured(_) => "misconfigured",
+            Self::Duplicate(_) => "duplicate",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
+    /// What to show of it.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Accepted(record) => format!("the provider says {}", record.standing),
+            Self::Refused(code) | Self::Misconfigured(code) => format!("{} ({})", code.message, code.provider_code),
+            Self::NotSent(why) | Self::Unknown(why) => why.clone(),
+            Self::Duplicate(_) => "the provider has this trade id already".to_owned(),
+        }
+    }
+}
+
+/// A code of a provider, with our stable name for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// Our stable name.
+    pub code: &'static str,
+    /// The provider's own code, as it came.
+    pub provider_code: String,
+    /// What it means, for humans.
+    pub message: String,
+}
+
+/// How a movement stands at the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Standing {
+    /// Nobody has paid yet.
+    Awaiting,
+    /// Taken, in progress.
+    Accepted,
+    /// The provider's people look at it.
+    InReview,
+    /// On the chain.
+    Broadcast,
+    /// Done.
+    Paid,
+    /// Failed for good.
+    Failed,
+}
+
+/// A provider's record of one movement. What it did not say is absent, and is not compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProviderRecord {
+    /// How it stands.
+    pub standing: Standing,
+    /// Our id, echoed.
+    pub trade_id: Option<String>,
+    /// The provider's id of the movement.
+    pub reference: Option<String>,
+    /// The provider's id of the user on the other side.
+    pub user: Option<String>,
+    /// The provider's id of the coin.
+    pub coin: Option<String>,
+    /// The amount that moves.
+    pub amount: Option<Amount>,
+    /// What the provider takes of it.
+    pub fee: Option<Amount>,
+    /// Which way.
+    pub direction: Option<Direction>,
+    /// The chain's id.
+    pub txid: Option<String>,
+    /// Confirmations on the chain.
+    pub confirmations: Option<i32>,
+    /// What the customer has to do.
+    pub next_action: Option<NextAction>,
+}
+
+impl ProviderRecord {
+    /// A record that says nothing but how it stands.
+    pub fn new(standing: Standing) -> Self {
+        Self {
+            standing,
+            trade_id: None,
+            reference: None,
+            user: None,
+            coin: None,
+            amount: None,
+            fee: None,
+            direction: None,
+            txid: None,
+            confirmations: None,
+            next_action: None,
+        }
+    }
+
+    /// What it says, for people: no secrets are in it.
+    pub fn summary(&self) -> Value {
+        let mut all = json!({
+            "standing": self.standing.to_string(),
+            "trade_id": self.trade_id,
+            "reference": self.reference,
+            "user": self.user,
+            "coin": self.coin,
+            "amount": self.amount,
+            "fee": self.fee,
+            "direction": self.direction,
+            "txid": self.txid,
+            "confirmations": self.confirmations,
+        });
+        if let Value::Object(map) = &mut all {
+            map.retain(|_, value| !value.is_null());
+        }
+        all
+    }
+}
+
+/// What came in from outside, kept before it is believed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The bytes, as they came. Sealed at rest: a provider may put personal data into them.
+    pub raw: Vec<u8>,
+    /// Where a callback came from, as far as we can see.
+    pub source: Option<String>,
+}
+
+impl std::fmt::Debug for Evidence {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Evidence({} bytes)", self.raw.len())
+    }
+}
+
+impl Report {
+    /// Whether the provider (or a person whom we know) is known to have said it: then a difference
+    /// from the order is the order's problem. A callback or a browser may be anybody.
+    pub fn is_authenticated(&self) -> bool {
+        match self.channel {
+            Channel::Answer | Channel::Lookup | Channel::Operator | Channel::Merchant | Channel::Clock | Channel::Gateway => true,
+            Channel::Callback | Channel::Browser => false,
+        }
+    }
+
+    /// What it says, in a few words, for the step that it causes.
+    pub fn reason(&self) -> String {
+        match &self.says {
+            Says::Attempt(_) => "an attempt is about to be sent".to_owned(),
+            Says::Answer { outcome, .. } => format!("{}: {}", outcome.name(), outcome.detail()),
+            Says::Record(record) => format!("the {} says {}", self.channel, record.standing),
+            Says::TimeUp => "the deadline has passed without payment".to_owned(),
+            Says::GaveUp => "the outcome could not be learnt".to_owned(),
+            Says::Cancel => "the merchant canceled it".to_owned(),
+            Says::Close => "the time for late money is over".to_owned(),
+            Says::Decision { decision, by, reason } => format!("{decision} by {by}: {reason}"),
+        }
+    }
+}
+
+/// Two sides that disagree, found while a report was heard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// About what.
+    pub kind: FindingKind,
+    /// Our side.
+    pub ours: Value,
+    /// The other side.
+    pub theirs: Value,
+}
+
+/// What two sides can disagree about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Display, EnumString, IntoStaticStr, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum FindingKind {
+    /// We have it, the provider does not.
+    MissingAtProvider,
+    /// The provider has it, we do not.
+    MissingHere,
+    /// The amount.
+    Amount,
+    /// The coin.
+    Coin,
+    /// How it stands.
+    Status,
+    /// What the provider took.
+    Fee,
+    /// Who the other side is.
+    Recipient,
+    /// The provider carried it out more than once.
+    Duplicate,
+    /// A final order, and evidence against it.
+    Contradiction,
+    /// The balance.
+    Balance,
+    /// A call with a valid address whose content is not true.
+    ForgedCallback,
+}
