@@ -1,1 +1,12 @@
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod flows;
+pub mod http;
+pub mod providers;
+pub mod sandbox;
+pub mod store;
+pub mod telemetry;
+pub mod vault;
+pub mod workers;

@@ -1,1 +1,16 @@
-fn main() {}
+//! `tillgate`: see [`tillgate::cli`].
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match tillgate::cli::run(tillgate::cli::Cli::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("tillgate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

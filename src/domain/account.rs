@@ -44,8 +44,9 @@ pub struct FomoAccount {
     pub client_secret: SecretString,
     /// The password of the merchant's own wallet: pays out.
     pub wallet_pwd: SecretString,
-    /// The front-end address that the app was registered with.
-    pub redirect_uri: Url,
+    /// The front-end address that the app was registered with, to the letter.
+    #[serde(deserialize_with = "registered_address")]
+    pub redirect_uri: String,
     /// Which of FOMO's two flows the app was registered for.
     #[serde(default)]
     pub flow: FomoFlow,
@@ -214,6 +215,15 @@ fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error>
         url.set_path(&path);
     }
     Ok(url)
+}
+
+/// Providers compare such addresses to the letter: it is checked, and kept as it was given.
+fn registered_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match Url::parse(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(serde::de::Error::custom(format!("redirect_uri {text:?}: {error}"))),
+    }
 }
 
 /// Addresses or networks: `39.108.51.7`, `10.0.0.0/8`.

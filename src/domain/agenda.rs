@@ -107,6 +107,8 @@ impl Task {
             return None;
         }
         let task = |work, due_at| Some(Self { work, due_at });
+        // What is due at its own time is tried again later than now.
+        let retry = now + backoff(timing, progress.tries);
         let look_until_review = || {
             let soon = now + gap(&timing.lookup_schedule, progress.tries);
             task(Work::Look, order.doubt_since.map_or(soon, |since| soon.min((since + timing.review_after).max(now))))
@@ -118,10 +120,10 @@ impl Task {
                 task(Work::Submit, (now + backoff(timing, tries)).min(deadline(order, timing, now)))
             }
             State::Deposit(Deposit::AwaitingPayment | Deposit::PartiallyPaid) => {
-                task(Work::Expire, deadline(order, timing, now) + backoff(timing, progress.tries))
+                task(Work::Expire, deadline(order, timing, now).max(retry))
             }
             State::Deposit(Deposit::Verifying | Deposit::Confirming) => task(Work::Look, now + backoff(timing, progress.tries)),
-            State::Deposit(Deposit::Expired | Deposit::Canceled) => task(Work::Close, order.final_at.unwrap_or(now)),
+            State::Deposit(Deposit::Expired | Deposit::Canceled) => task(Work::Close, order.final_at.unwrap_or(now).max(retry)),
             State::Payout(Payout::Queued) => task(Work::Submit, now + backoff(timing, progress.tries)),
             State::Payout(Payout::Submitting) => task(Work::Submit, now),
             State::Payout(Payout::OutcomeUnknown) => look_until_review(),
@@ -171,9 +173,12 @@ pub fn waiting_for(order: &Order) -> Option<WaitingFor> {
     })
 }
 
-/// Until when a deposit may still be paid, with the grace for the callback on top.
+/// Until when a deposit may still be paid, or its claimed payment be proven, with the grace for the
+/// callback on top.
 pub fn deadline(order: &Order, timing: &Timing, now: OffsetDateTime) -> OffsetDateTime {
-    order.expires_at.map_or(now, |expires_at| expires_at + timing.callback_grace)
+    let expires_at = order.expires_at.unwrap_or(now);
+    let from = if order.claim.is_some() { expires_at.max(order.updated_at) } else { expires_at };
+    from + timing.callback_grace
 }
 
 /// The first try is due at once; later ones keep the schedule of looks.

@@ -147,3 +147,56 @@ impl EventBody<OrderBody> {
         }
     }
 }
+
+/// A discrepancy, as the API and its events show it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DiscrepancyBody {
+    /// Its id.
+    #[schema(example = "dsc_0193f2a7c1d27b5e8f4e2a90c3d4e5f6")]
+    pub id: String,
+    /// Always `discrepancy`.
+    pub object: &'static str,
+    /// About what the sides disagree.
+    #[schema(example = "forged_callback")]
+    pub kind: String,
+    /// Your id of the order that it is about.
+    pub trade_id: String,
+    /// Our side.
+    #[schema(value_type = Object)]
+    pub ours: Value,
+    /// The other side.
+    #[schema(value_type = Object)]
+    pub theirs: Value,
+    /// `open` or `resolved`.
+    pub status: &'static str,
+    /// When it was found.
+    #[serde(with = "time::serde::rfc3339")]
+    pub opened_at: OffsetDateTime,
+    /// When a person resolved it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub resolved_at: Option<OffsetDateTime>,
+    /// Who.
+    pub resolved_by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A receipt, as its events show it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ReceiptBody {
+    /// Its id.
+    pub id: String,
+    /// Always `receipt`.
+    pub object: &'static str,
+    /// The provider that reports it.
+    pub provider: Provider,
+    /// The provider's id of the movement.
+    pub provider_receipt_id: String,
+    /// Your id of the order whose time for late money was over when it came.
+    pub trade_id: Option<String>,
+    /// The coin.
+    pub coin: String,
+    /// How much came.
+    #[schema(value_type = String)]
+    pub amount: Amount,
+}

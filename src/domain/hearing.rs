@@ -184,7 +184,7 @@ fn fact(order: &Order, report: &Report, policy: &Policy) -> Option<Fact> {
 
 fn deposit_fact(order: &Order, state: Deposit, report: &Report, policy: &Policy) -> Option<DepositFact> {
     match &report.says {
-        Says::Attempt(_) | Says::Close => None,
+        Says::Attempt(_) | Says::Close | Says::Nothing | Says::Unreadable(_) => None,
         Says::Answer { outcome, .. } => match outcome {
             Outcome::Accepted(_) => Some(DepositFact::Offered),
             Outcome::Duplicate(Some(record)) if record.reference.is_some() => Some(DepositFact::Offered),
@@ -244,7 +244,7 @@ fn payout_fact(report: &Report) -> Option<PayoutFact> {
         Says::Record(record) => of_standing(record.standing).filter(|_| report.proven),
         Says::GaveUp => Some(PayoutFact::GaveUp),
         Says::Cancel => Some(PayoutFact::Cancel),
-        Says::TimeUp | Says::Close => None,
+        Says::TimeUp | Says::Close | Says::Nothing | Says::Unreadable(_) => None,
         Says::Decision { decision, .. } => Some(match decision {
             Decision::Confirm => PayoutFact::Confirm,
             Decision::Reject => PayoutFact::Reject,
@@ -270,7 +270,9 @@ fn amend(order: &mut Order, record: &ProviderRecord, report: &Report) {
         }
     }
     fill(&mut order.provider_reference, &record.reference);
-    fill(&mut order.fee, &record.fee);
+    if record.standing == Standing::Paid {
+        fill(&mut order.fee, &record.fee);
+    }
     fill(&mut order.txid, &record.txid);
     order.confirmations = order.confirmations.max(record.confirmations);
     if order.state == State::Deposit(Deposit::AwaitingPayment) {

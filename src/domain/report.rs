@@ -57,6 +57,10 @@ pub enum Says {
     },
     /// A provider's record of the movement.
     Record(ProviderRecord),
+    /// Something that cannot be read, or must not be believed. Says why.
+    Unreadable(String),
+    /// Nothing new: only the order's task is written anew.
+    Nothing,
     /// The deadline has passed; nothing else was found out.
     TimeUp,
     /// Every way to learn the outcome is used up.
@@ -258,6 +262,8 @@ impl Report {
             Says::Attempt(_) => "an attempt is about to be sent".to_owned(),
             Says::Answer { outcome, .. } => format!("{}: {}", outcome.name(), outcome.detail()),
             Says::Record(record) => format!("the {} says {}", self.channel, record.standing),
+            Says::Unreadable(why) => why.clone(),
+            Says::Nothing => "nothing new".to_owned(),
             Says::TimeUp => "the deadline has passed without payment".to_owned(),
             Says::GaveUp => "the outcome could not be learnt".to_owned(),
             Says::Cancel => "the merchant canceled it".to_owned(),

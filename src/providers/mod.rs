@@ -7,6 +7,9 @@
 
 pub mod fomo;
 pub mod http;
+pub mod reading;
+#[cfg(test)]
+mod test_server;
 
 use std::time::Instant;
 

@@ -1,0 +1,50 @@
+# Everyday commands; `make` alone explains them. The work is done by cargo and by the scripts in .ci/.
+
+.DEFAULT_GOAL := help
+.PHONY: help toolchain setup tools demo dev test check bench fmt prepare docs clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+toolchain:
+	@.ci/toolchain
+
+setup: toolchain ## Prepare this machine: a C linker and the programs of a Postgres server (done by the others, too)
+	@.ci/setup
+
+tools: toolchain
+	@.ci/tools
+
+demo: setup ## See it work: every provider simulated, real HTTP, real Postgres, a table at the end
+	@cargo build --locked
+	@cargo run --quiet --locked -- demo
+
+dev: setup ## The gateway with a private Postgres, the simulated providers and a demo merchant, until Ctrl-C
+	@cargo build --locked
+	@cargo run --quiet --locked -- dev
+
+test: setup ## All tests
+	@.ci/test
+
+check: setup tools ## Everything that the build server checks; the tests come last
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
+	.ci/queries check
+	.ci/policy
+	@.ci/test
+
+bench: setup ## Measure how many orders a second this machine carries
+	cargo bench --locked
+
+fmt: toolchain ## Format the code
+	cargo fmt
+
+prepare: setup ## Write .sqlx/ anew, after a change of a query or a migration
+	@.ci/queries prepare
+
+docs: toolchain ## The documentation of the code, in target/doc
+	cargo doc --no-deps --document-private-items --locked
+
+clean: ## Remove what was built; .local (the installed tools, the data of `make dev`) stays
+	cargo clean

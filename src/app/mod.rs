@@ -1,0 +1,195 @@
+//! Composition: settings become a running gateway, and a running gateway stops in good order.
+
+pub mod private_postgres;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web;
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::config::Settings;
+use crate::domain::agenda::Timing;
+use crate::domain::clock::Clock;
+use crate::flows::tenant::Tenants;
+use crate::flows::{Context, Wake};
+use crate::http;
+use crate::http::auth::TrustedProxies;
+use crate::http::management::Health;
+use crate::providers::http::ProviderHttp;
+use crate::store::Db;
+use crate::vault::Vault;
+use crate::workers;
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Answer requests and work.
+    All,
+    /// Answer requests only.
+    Api,
+    /// Work only.
+    Worker,
+}
+
+/// What every flow works with, from the settings. Connects to nothing yet.
+pub fn context(settings: &Settings, clock: Clock) -> anyhow::Result<Context> {
+    let public_url = match &settings.server.public_url {
+        Some(url) => url.clone(),
+        // Commands that serve nothing make no addresses.
+        None => Url::parse("http://localhost/")?,
+    };
+    let timing = timing(settings);
+    Ok(Context {
+        db: Db::open(settings.database_url()?, settings.database.max_connections, settings.database.acquire_timeout)?,
+        vault: Vault::new(settings.vault_key()?, &settings.vault.previous_keys)?,
+        http: ProviderHttp::new(timing.provider_timeout, clock.clone())?,
+        timing,
+        clock,
+        public_url: with_slash(public_url),
+        tenants: Tenants::default(),
+        refreshing: crate::flows::link::Refreshing::default(),
+        wake: Wake::default(),
+    })
+}
+
+/// Paths are joined below it: without the slash its last part would be replaced.
+fn with_slash(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    url
+}
+
+fn timing(settings: &Settings) -> Timing {
+    let times = &settings.timing;
+    Timing {
+        lease: times.lease,
+        provider_timeout: times.provider_timeout,
+        lookup_schedule: times.lookup_schedule.clone(),
+        resend_gap: times.resend_gap,
+        review_after: times.review_after,
+        poll_schedule: times.poll_schedule.clone(),
+        deposit_ttl: times.deposit_ttl,
+        callback_grace: times.callback_grace,
+        late_window: times.late_window,
+    }
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where the API is. Absent for workers.
+    pub api: Option<SocketAddr>,
+    /// Where the probes are. Absent where none were asked for.
+    pub management: Option<SocketAddr>,
+    context: Arc<Context>,
+    servers: Vec<ServerHandle>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    grace: Duration,
+}
+
+impl Gateway {
+    /// Starts a gateway on a schema that it knows. Nothing runs if anything of it cannot.
+    pub async fn start(context: Context, settings: &Settings, role: Role) -> anyhow::Result<Self> {
+        context.db.check_schema().await.context("the database cannot be used")?;
+        if role != Role::Worker {
+            settings.public_url()?;
+        }
+        let context = web::Data::new(context);
+        let stop = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        let grace = settings.timing.shutdown_grace;
+        let mut servers = Vec::new();
+        let health = Health { stop: stop.clone(), failures: Arc::new(AtomicU32::new(0)) };
+        let (server, management) = http::management::serve(context.clone(), health, metrics(), settings.server.management_bind)
+            .with_context(|| format!("cannot listen on server.management_bind {}", settings.server.management_bind))?;
+        servers.push(server.handle());
+        tokio::spawn(server);
+        let mut api = None;
+        if role != Role::Worker {
+            let proxies = TrustedProxies(settings.server.trusted_proxies.clone());
+            let (server, address) = http::serve(context.clone(), proxies, settings.server.bind, grace)
+                .with_context(|| format!("cannot listen on server.bind {}", settings.server.bind))?;
+            servers.push(server.handle());
+            tokio::spawn(server);
+            api = Some(address);
+        }
+        let context = context.into_inner();
+        tokio::spawn(forget_when_told(context.clone(), stop.clone()));
+        if role != Role::Api {
+            workers::start(&context, &tracker, &stop);
+        }
+        tracker.close();
+        tracing::info!(?role, api = api.map(tracing::field::display), management = %management, "the gateway is up");
+        Ok(Self { api, management: Some(management), context, servers, tracker, stop, grace })
+    }
+
+    /// What the gateway works with.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Stops: no new work, what is open is finished within the grace period. `false` if it was not.
+    pub async fn stop(self) -> bool {
+        tracing::info!("stopping: no new work");
+        self.stop.cancel();
+        let all = async {
+            // The probes go last, so that the cluster sees that we are not ready any more.
+            for server in self.servers.iter().rev() {
+                server.stop(true).await;
+            }
+            self.tracker.wait().await;
+        };
+        let in_time = tokio::time::timeout(self.grace, all).await.is_ok();
+        self.context.db.close().await;
+        tracing::info!(in_time, "stopped");
+        in_time
+    }
+}
+
+/// Forgets what is remembered of merchants and keys when another process changes them.
+async fn forget_when_told(context: Arc<Context>, stop: CancellationToken) {
+    const PAUSE: Duration = Duration::from_secs(5);
+    while !stop.is_cancelled() {
+        let listening = async {
+            let mut listener = context.db.listen(crate::store::keys::CHANGES).await?;
+            loop {
+                listener.recv().await?;
+                context.tenants.forget();
+            }
+        };
+        let listening: std::pin::Pin<Box<dyn Future<Output = Result<(), crate::store::StoreError>> + Send>> = Box::pin(listening);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Err(error) = listening => tracing::warn!(%error, "changes of keys are noticed late: the database cannot be listened to"),
+            else => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+/// The process's metrics; the first call installs the recorder.
+fn metrics() -> PrometheusHandle {
+    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let recorder = PrometheusBuilder::new().build_recorder();
+            let handle = recorder.handle();
+            drop(metrics::set_global_recorder(recorder));
+            handle
+        })
+        .clone()
+}

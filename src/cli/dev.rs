@@ -1,0 +1,82 @@
+//! `dev` and `sandbox`: something to talk to while you write your side.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use rust_decimal::Decimal;
+use secrecy::ExposeSecret;
+
+use super::operate::Signals;
+use super::playground::{MERCHANT, Playground, Wish};
+use crate::config::{Log, LogFormat};
+use crate::sandbox::{ClientSetup, Options, Sandbox};
+use crate::telemetry;
+
+/// What `dev` starts.
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// The API's port
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// The simulated providers' port
+    #[arg(long, default_value_t = 9101)]
+    sandbox_port: u16,
+    /// Where the data stays between runs
+    #[arg(long, default_value = ".local/dev")]
+    data: PathBuf,
+}
+
+/// What `sandbox` starts.
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// The port
+    #[arg(long, default_value_t = 9101)]
+    port: u16,
+    /// How many times faster than in life callbacks follow one another
+    #[arg(long, default_value_t = 1)]
+    time_scale: u32,
+}
+
+/// Runs everything until Ctrl-C.
+pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
+    telemetry::start(&Log { format: LogFormat::Text, filter: "info".to_owned() })?;
+    let mut signals = Signals::new()?;
+    let wish = Wish { data: Some(args.data), port: args.port, sandbox_port: args.sandbox_port, time_scale: 1, variables: Vec::new() };
+    let playground = Playground::start(wish).await?;
+    let session_key = stage(&playground.sandbox);
+    let ClientSetup { client_id, .. } = ClientSetup::default();
+    println!("\nTillgate is up, with a Postgres of its own and the providers simulated. Ctrl-C stops everything.\n");
+    println!("  API        {}   (documentation: {}/docs)", playground.api, playground.api);
+    println!("  probes     {}/readyz, /metrics", playground.management);
+    println!("  providers  {}   (play the user: {})", playground.sandbox.fomo_base_url(), playground.sandbox.control_url());
+    println!("  merchant   {MERCHANT}");
+    println!("  API key    {}\n", playground.key.expose_secret());
+    println!("FOMO's user 42 has 1000 usdt. As FOMO's app, get a code for the merchant:\n");
+    println!(
+        "  curl -s {}authorize -d '{{\"session_key\":\"{session_key}\",\"client_id\":\"{client_id}\"}}'\n",
+        playground.sandbox.control_url()
+    );
+    signals.wait().await;
+    playground.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the simulated providers until Ctrl-C.
+pub async fn sandbox(args: SandboxArgs) -> anyhow::Result<ExitCode> {
+    telemetry::start(&Log { format: LogFormat::Text, filter: "info".to_owned() })?;
+    let mut signals = Signals::new()?;
+    let sandbox = Sandbox::start(Options { port: args.port, time_scale: args.time_scale, ..Options::default() }).await?;
+    stage(&sandbox);
+    println!("FOMO is simulated at {}; play its users at {}. Ctrl-C stops it.", sandbox.fomo_base_url(), sandbox.control_url());
+    signals.wait().await;
+    sandbox.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A user with money, and a merchant with money. Gives the user's session key.
+fn stage(sandbox: &Sandbox) -> String {
+    let plenty = Decimal::ONE_THOUSAND;
+    sandbox.set_merchant_balance(&ClientSetup::default().client_id, "5", plenty);
+    sandbox.create_user("42", "Ada", &[("5", plenty)])
+}

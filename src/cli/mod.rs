@@ -1,0 +1,136 @@
+//! The command line: what the operator and the newcomer type.
+
+pub mod demo;
+pub mod dev;
+pub mod merchant_file;
+pub mod operate;
+pub mod playground;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::Role;
+use crate::config::Settings;
+use crate::telemetry;
+
+/// The payment gateway between your backends and coin wallets.
+#[derive(Debug, Parser)]
+#[command(name = "tillgate", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway until SIGTERM or Ctrl-C
+    Serve {
+        /// What this process does
+        #[arg(long, value_enum, default_value = "all")]
+        role: Role,
+    },
+    /// Bring the database's schema up to this program's
+    Migrate,
+    /// See it work: private Postgres, simulated providers, real orders, a table at the end
+    Demo,
+    /// The gateway with a private Postgres, simulated providers and a demo merchant, until Ctrl-C
+    Dev(dev::DevArgs),
+    /// The simulated providers alone, until Ctrl-C
+    Sandbox(dev::SandboxArgs),
+    /// Merchants and their provider accounts
+    #[command(subcommand)]
+    Merchant(MerchantCommand),
+    /// API keys of merchants
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Say whether the gateway could run here, and what is missing
+    Doctor,
+    /// Print the API's description (OpenAPI 3.1)
+    Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+enum MerchantCommand {
+    /// Make the merchants what a file says; applying it again changes nothing
+    Apply {
+        /// The file, TOML
+        file: PathBuf,
+    },
+    /// List merchants and their accounts
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Make a key and print it, alone, on standard output. It is shown this once.
+    Create(KeyArgs),
+    /// Revoke a key at once
+    Revoke {
+        /// The merchant's name
+        #[arg(long)]
+        merchant: String,
+        /// The key's id (key_...) or its beginning (tg_...)
+        key: String,
+    },
+}
+
+/// A key to be made.
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    /// The merchant's name
+    #[arg(long)]
+    merchant: String,
+    /// What it may do: orders:read, deposits:write, payouts:write, admin
+    #[arg(long, value_delimiter = ',', required = true)]
+    scopes: Vec<String>,
+    /// How long it lives, for example 90d; for ever if absent
+    #[arg(long)]
+    expires_in: Option<humantime::Duration>,
+    /// Addresses or networks that it may be used from; any if absent
+    #[arg(long, value_delimiter = ',')]
+    allow_ips: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check the configuration; names every key that is missing or wrong
+    Check,
+}
+
+/// Runs what the command line says.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Demo => return demo::run().await,
+        Command::Dev(args) => return dev::run(args).await,
+        Command::Sandbox(args) => return dev::sandbox(args).await,
+        Command::Openapi => {
+            println!("{}", crate::http::openapi::document().to_pretty_json()?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Doctor => return operate::doctor(settings()).await,
+        Command::Config(ConfigCommand::Check) => return operate::check_config(&settings()?),
+        _ => {}
+    }
+    let settings = settings()?;
+    telemetry::start(&settings.log)?;
+    match cli.command {
+        Command::Serve { role } => operate::serve(&settings, role).await,
+        Command::Migrate => operate::migrate(&settings).await,
+        Command::Merchant(MerchantCommand::Apply { file }) => operate::apply_merchants(&settings, &file).await,
+        Command::Merchant(MerchantCommand::List) => operate::list_merchants(&settings).await,
+        Command::Key(KeyCommand::Create(args)) => operate::create_key(&settings, &args).await,
+        Command::Key(KeyCommand::Revoke { merchant, key }) => operate::revoke_key(&settings, &merchant, &key).await,
+        Command::Demo | Command::Dev(_) | Command::Sandbox(_) | Command::Openapi | Command::Doctor | Command::Config(_) => {
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn settings() -> Result<Settings, crate::config::ConfigError> {
+    Settings::load(Path::new("config"), std::env::vars())
+}

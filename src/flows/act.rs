@@ -1,0 +1,79 @@
+//! What people and merchants decide: cancel, refresh, resolve.
+
+use super::Context;
+use super::error::FlowError;
+use super::look;
+use super::read;
+use super::settle::{Notes, settle};
+use super::work::account_of;
+use crate::domain::event::{DiscrepancyBody, EventBody};
+use crate::domain::ids::{DiscrepancyId, EventId, MerchantId, TradeId};
+use crate::domain::order::{Kind, Order};
+use crate::domain::report::{Channel, Decision, Report, Says};
+use crate::store::discrepancies;
+
+/// Calls an order off, as long as no money can have moved. Calling off twice is calling off once.
+pub async fn cancel(context: &Context, merchant: MerchantId, kind: Kind, trade_id: &TradeId) -> Result<Order, FlowError> {
+    let order = read::order(context, merchant, kind, trade_id).await?;
+    hear(context, order, Report { channel: Channel::Merchant, proven: true, says: Says::Cancel, evidence: None }).await
+}
+
+/// Asks the provider about an order now.
+pub async fn refresh(context: &Context, merchant: MerchantId, kind: Kind, trade_id: &TradeId) -> Result<Order, FlowError> {
+    let order = read::order(context, merchant, kind, trade_id).await?;
+    look::refresh(context, order).await
+}
+
+/// A person decides what became of an order, and says why.
+pub async fn resolve(
+    context: &Context,
+    merchant: MerchantId,
+    kind: Kind,
+    trade_id: &TradeId,
+    decision: Decision,
+    (by, reason): (String, String),
+) -> Result<Order, FlowError> {
+    let order = read::order(context, merchant, kind, trade_id).await?;
+    if kind == Kind::Deposit && matches!(decision, Decision::Retry | Decision::Approve) {
+        return Err(FlowError::field("/action", "action_not_supported", "a deposit can be confirmed or rejected"));
+    }
+    let says = Says::Decision { decision, by, reason };
+    let order = hear(context, order, Report { channel: Channel::Operator, proven: true, says, evidence: None }).await?;
+    context.wake.submit.notify_one();
+    Ok(order)
+}
+
+async fn hear(context: &Context, order: Order, report: Report) -> Result<Order, FlowError> {
+    let account = account_of(context, &order).await?;
+    let settled = settle(context, &account, order, report, Notes::default()).await?;
+    match settled.refusal {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(settled.order),
+    }
+}
+
+/// A person closes a discrepancy, and says why.
+pub async fn resolve_discrepancy(
+    context: &Context,
+    merchant: MerchantId,
+    id: DiscrepancyId,
+    (by, reason): (String, String),
+) -> Result<DiscrepancyBody, FlowError> {
+    let now = context.clock.now();
+    let mut body = read::discrepancy(context, merchant, id).await?;
+    if body.status == "resolved" {
+        return Err(FlowError::conflict("already_resolved", "this discrepancy was resolved before"));
+    }
+    body.status = "resolved";
+    body.resolved_at = Some(now);
+    body.resolved_by = Some(by.clone());
+    body.reason = Some(reason.clone());
+    let event = EventBody { event_type: "discrepancy.resolved".to_owned(), timestamp: now, data: body.clone(), sequence: None };
+    let text = serde_json::to_string(&event).map_err(|error| FlowError::Internal(error.to_string()))?;
+    let event_id = EventId(context.clock.new_uuid());
+    let mut connection = context.db.get().await?;
+    match discrepancies::resolve(&mut connection, merchant, id, (&by, &reason), (event_id, &text), now).await? {
+        true => Ok(body),
+        false => Err(FlowError::conflict("already_resolved", "this discrepancy was resolved before")),
+    }
+}

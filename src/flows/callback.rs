@@ -1,0 +1,110 @@
+//! Callbacks: what a provider (or anybody who has the address) tells us of an order.
+//!
+//! The raw input is stored before the provider gets its 200, whether it is believed or not. A
+//! callback proves nothing by itself: its address names the order, every field must agree with the
+//! order, and where a query can confirm it, the query decides.
+
+use std::net::IpAddr;
+
+use super::Context;
+use super::capability;
+use super::error::FlowError;
+use super::look;
+use super::settle::{Notes, settle};
+use super::tenant::{ProviderAccount, tenant};
+use crate::domain::order::{Kind, Order, Provider};
+use crate::domain::report::{Channel, Evidence, ProviderRecord, Report, Says, Standing};
+use crate::domain::status::{Deposit, Refusal, State};
+use crate::store::orders;
+
+/// What came in.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// The body, as it came.
+    pub body: Vec<u8>,
+    /// What it says it is.
+    pub content_type: String,
+    /// Where it came from, as far as we can see.
+    pub source: Option<IpAddr>,
+}
+
+/// Stores and hears a callback. An error means that it is not stored and should be sent again; an
+/// address that we did not make is not found, whatever is wrong with it.
+pub async fn receive(context: &Context, provider: Provider, capability: &str, incoming: Incoming) -> Result<(), FlowError> {
+    const NO_SUCH: FlowError = FlowError::NotFound("callback address");
+    let (merchant, order) = capability::open(context, capability).ok_or(NO_SUCH)?;
+    let order =
+        orders::by_id(&mut *context.db.get().await?, merchant, order).await?.filter(|order| order.provider == provider).ok_or(NO_SUCH)?;
+    let account = tenant(context, merchant).await?.account(provider)?.clone();
+    let evidence = Evidence { raw: incoming.body, source: incoming.source.map(|address| address.to_string()) };
+    let read = if account.account.allows_callbacks_from(incoming.source) {
+        account.wallet.read(&evidence.raw, &incoming.content_type).and_then(complete)
+    } else {
+        Err("it came from an address that is not on the account's list".to_owned())
+    };
+    metrics::counter!("tillgate_callbacks_total", "provider" => provider.to_string(), "read" => if read.is_ok() { "ok" } else { "no" })
+        .increment(1);
+    match read {
+        Ok(record) => hear(context, &account, order, record, evidence).await,
+        Err(why) => keep(context, &account, order, why, evidence).await,
+    }
+}
+
+/// Says no to a callback that leaves out what has to agree with the order.
+fn complete(record: ProviderRecord) -> Result<ProviderRecord, String> {
+    let said = [
+        ("trade_id", record.trade_id.is_some()),
+        ("the provider's id of the movement", record.reference.is_some()),
+        ("coin", record.coin.is_some()),
+        ("amount", record.amount.is_some()),
+        ("direction", record.direction.is_some()),
+    ];
+    match said.iter().find(|(_, there)| !there) {
+        Some((name, _)) => Err(format!("it does not say: {name}")),
+        None => Ok(record),
+    }
+}
+
+/// Takes a callback that can be read to the order.
+async fn hear(
+    context: &Context,
+    account: &ProviderAccount,
+    order: Order,
+    record: ProviderRecord,
+    evidence: Evidence,
+) -> Result<(), FlowError> {
+    let proven = match order.kind {
+        Kind::Deposit => !account.account.policy.confirm_by_query,
+        // There is no query for payouts that always works: the address and the agreement of every
+        // field with the order are the best proof to be had.
+        Kind::Payout | Kind::Transfer => true,
+    };
+    let claims_money = record.standing == Standing::Paid;
+    let report = Report { channel: Channel::Callback, proven, says: Says::Record(record), evidence: Some(evidence) };
+    let settled = settle(context, account, order, report.clone(), Notes::default()).await?;
+    if settled.order.state == State::Deposit(Deposit::Verifying) {
+        context.wake.look.notify_one();
+    }
+    if settled.refusal == Some(Refusal::TooLate) && claims_money && !proven {
+        return after_the_end(context, account, settled.order, report).await;
+    }
+    Ok(())
+}
+
+/// Money for a deposit that is final: nothing waits for the proof any more, so that it is looked for now.
+async fn after_the_end(context: &Context, account: &ProviderAccount, order: Order, report: Report) -> Result<(), FlowError> {
+    if look::can_ask(context, account, &order).await? && order.provider_reference.is_some() {
+        look::refresh(context, order).await?;
+        return Ok(());
+    }
+    settle(context, account, order, Report { proven: true, ..report }, Notes::default()).await?;
+    Ok(())
+}
+
+/// Stores a callback that cannot be read, or must not be believed.
+async fn keep(context: &Context, account: &ProviderAccount, order: Order, why: String, evidence: Evidence) -> Result<(), FlowError> {
+    tracing::warn!(merchant = %order.merchant_id, trade_id = %order.trade_id, why, "a callback is stored and not believed");
+    let report = Report { channel: Channel::Callback, proven: false, says: Says::Unreadable(why), evidence: Some(evidence) };
+    settle(context, account, order, report, Notes::default()).await?;
+    Ok(())
+}

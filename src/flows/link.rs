@@ -1,0 +1,250 @@
+//! Links: customers' accounts at providers, and the tokens that open them.
+//!
+//! A refresh token may work only once, so that one refresh runs at a time for each link: within the
+//! process by a lock, across replicas by a lease in the row. A write succeeds only over the
+//! generation that was read.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use super::error::FlowError;
+use super::tenant::{ProviderAccount, tenant};
+use crate::domain::ids::{CustomerId, MerchantId};
+use crate::domain::order::{Order, Provider};
+use crate::providers::{LinkError, Tokens};
+use crate::store::links::{self, LinkKey, LinkRow, NewTokens, TokenRow};
+
+/// An access token is fetched anew this long before it dies, or in the last fifth of its life.
+const AHEAD: Duration = Duration::from_mins(5);
+/// Links that were used within this time are kept fresh.
+const IN_USE: Duration = Duration::from_hours(24);
+/// Links whose refresh token dies within this time are refreshed, used or not.
+const LAST_CALL: Duration = Duration::from_hours(72);
+/// After a failed refresh the next one waits this long.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How often to see whether another replica has finished its refresh.
+const GLANCE: Duration = Duration::from_millis(100);
+/// Links refreshed in one round.
+const ROUND: i64 = 100;
+
+/// Why there is no token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoToken {
+    /// The customer is not linked, or the link has ended: only a new link helps.
+    Missing,
+    /// There may be one later.
+    Unavailable(String),
+}
+
+/// Locks of the links that this process is refreshing.
+#[derive(Debug, Default)]
+pub struct Refreshing {
+    locks: Mutex<HashMap<LinkKey, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Refreshing {
+    fn of(&self, key: &LinkKey) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        locks.entry(key.clone()).or_default().clone()
+    }
+}
+
+/// Both tokens, as they are sealed.
+#[derive(Serialize, Deserialize)]
+struct TokenDocument {
+    access: String,
+    refresh: String,
+}
+
+/// Links a customer's account with the code that the wallet's app gave. Linking again replaces the link.
+pub async fn create(
+    context: &Context,
+    merchant: MerchantId,
+    customer: CustomerId,
+    provider: Provider,
+    code: &SecretString,
+) -> Result<LinkRow, FlowError> {
+    let tenant = tenant(context, merchant).await?;
+    let account = tenant.open_account(provider)?;
+    let now = context.clock.now();
+    let refused = |error: LinkError| match error {
+        LinkError::Refused(why) => {
+            FlowError::field("/code", "code_refused", format!("the wallet does not accept this code: {why}; get a new one"))
+        }
+        LinkError::Misconfigured(why) => {
+            tracing::error!(%merchant, %provider, why, "the provider refuses our credentials or our clock");
+            FlowError::ProviderUnavailable("it refuses the account's credentials".to_owned())
+        }
+        LinkError::Unavailable(why) => FlowError::ProviderUnavailable(why),
+    };
+    let tokens = account.wallet.exchange(code, now).await.map_err(refused)?;
+    let profile = account.wallet.profile(&tokens.access_token).await.map_err(refused)?;
+    let key = LinkKey { merchant_id: merchant, customer, provider };
+    let sealed = seal(context, &key, &tokens)?;
+    let written = links::put(&mut *context.db.get().await?, &key, &profile.provider_user, &new_tokens(&tokens, &sealed, now), now).await?;
+    if !written {
+        return Err(FlowError::conflict("link_taken", "this wallet account is linked to another customer; unlink it there first"));
+    }
+    let row = of_customer(context, merchant, &key.customer).await?.into_iter().find(|link| link.provider == provider);
+    row.ok_or_else(|| FlowError::Internal("a link has disappeared".to_owned()))
+}
+
+/// The links of a customer.
+pub async fn of_customer(context: &Context, merchant: MerchantId, customer: &CustomerId) -> Result<Vec<LinkRow>, FlowError> {
+    Ok(links::of_customer(&mut *context.db.get().await?, merchant, customer).await?)
+}
+
+/// Forgets a link and its tokens.
+pub async fn delete(context: &Context, merchant: MerchantId, customer: CustomerId, provider: Provider) -> Result<(), FlowError> {
+    let key = LinkKey { merchant_id: merchant, customer, provider };
+    match links::delete(&mut *context.db.get().await?, &key).await? {
+        true => Ok(()),
+        false => Err(FlowError::NotFound("link")),
+    }
+}
+
+/// The link that an order of a customer uses.
+pub fn key_of(order: &Order) -> Result<LinkKey, FlowError> {
+    let customer = order.customer.clone().ok_or_else(|| FlowError::Internal("an order without a customer has no link".to_owned()))?;
+    Ok(LinkKey { merchant_id: order.merchant_id, customer, provider: order.provider })
+}
+
+/// An access token that is good for a while: the one in `row` (or in the table), or a fresh one.
+pub async fn access_token(
+    context: &Context,
+    account: &ProviderAccount,
+    key: &LinkKey,
+    row: Option<TokenRow>,
+) -> Result<Result<SecretString, NoToken>, FlowError> {
+    let row = match row {
+        Some(row) => Some(row),
+        None => links::tokens(&mut *context.db.get().await?, key).await?,
+    };
+    let Some(row) = row else { return Ok(Err(NoToken::Missing)) };
+    let now = context.clock.now();
+    if now < row.refresh_at {
+        return Ok(Ok(open(context, key, &row)?.access.into()));
+    }
+    match refresh_generation(context, account, key, Some(row.generation)).await? {
+        Err(NoToken::Unavailable(_)) if now < row.access_expires_at => Ok(Ok(open(context, key, &row)?.access.into())),
+        other => Ok(other),
+    }
+}
+
+/// Fetches a new access token, whatever the old one's age.
+pub async fn refresh(context: &Context, account: &ProviderAccount, key: &LinkKey) -> Result<Result<SecretString, NoToken>, FlowError> {
+    refresh_generation(context, account, key, None).await
+}
+
+/// Keeps links fresh that are in use or about to end. Gives the number of links refreshed.
+pub async fn refresh_due(context: &Context, stop: &CancellationToken) -> Result<usize, FlowError> {
+    let now = context.clock.now();
+    let due = links::due_for_refresh(&mut *context.db.get().await?, now, now - IN_USE, now + LAST_CALL, ROUND).await?;
+    let mut done = 0;
+    for key in due {
+        if stop.is_cancelled() {
+            break;
+        }
+        let account = tenant(context, key.merchant_id).await?.account(key.provider)?.clone();
+        match access_token(context, &account, &key, None).await? {
+            Ok(_) => done += 1,
+            Err(why) => tracing::warn!(merchant = %key.merchant_id, provider = %key.provider, ?why, "a link could not be refreshed"),
+        }
+    }
+    Ok(done)
+}
+
+async fn refresh_generation(
+    context: &Context,
+    account: &ProviderAccount,
+    key: &LinkKey,
+    seen: Option<i64>,
+) -> Result<Result<SecretString, NoToken>, FlowError> {
+    let lock = context.refreshing.of(key);
+    let _alone_in_this_process = lock.lock().await;
+    let Some(row) = links::tokens(&mut *context.db.get().await?, key).await? else { return Ok(Err(NoToken::Missing)) };
+    if seen.is_some_and(|generation| generation != row.generation) {
+        return Ok(Ok(open(context, key, &row)?.access.into()));
+    }
+    let now = context.clock.now();
+    let alone = links::claim_refresh(&mut *context.db.get().await?, key, row.generation, now, now + context.timing.lease).await?;
+    if !alone {
+        return wait_for_another_replica(context, key, row.generation).await;
+    }
+    call_refresh(context, account, key, &row, now).await
+}
+
+async fn call_refresh(
+    context: &Context,
+    account: &ProviderAccount,
+    key: &LinkKey,
+    row: &TokenRow,
+    now: OffsetDateTime,
+) -> Result<Result<SecretString, NoToken>, FlowError> {
+    let refresh_token: SecretString = open(context, key, row)?.refresh.into();
+    match account.wallet.refresh(&refresh_token, now).await {
+        Ok(tokens) => {
+            let sealed = seal(context, key, &tokens)?;
+            links::put_refreshed(&mut *context.db.get().await?, key, row.generation, &new_tokens(&tokens, &sealed, now)).await?;
+            Ok(Ok(tokens.access_token))
+        }
+        Err(LinkError::Refused(why)) => {
+            tracing::warn!(merchant = %key.merchant_id, provider = %key.provider, why, "a link has ended: the provider refuses its refresh token");
+            links::expire(&mut *context.db.get().await?, key, row.generation).await?;
+            Ok(Err(NoToken::Missing))
+        }
+        Err(error) => {
+            links::release_refresh(&mut *context.db.get().await?, key, row.generation, now + PAUSE).await?;
+            Ok(Err(NoToken::Unavailable(error.to_string())))
+        }
+    }
+}
+
+/// Another replica is refreshing: its result is in the row soon.
+async fn wait_for_another_replica(context: &Context, key: &LinkKey, generation: i64) -> Result<Result<SecretString, NoToken>, FlowError> {
+    let end = context.clock.instant() + context.timing.provider_timeout;
+    while context.clock.instant() < end {
+        tokio::time::sleep(GLANCE).await;
+        match links::tokens(&mut *context.db.get().await?, key).await? {
+            None => return Ok(Err(NoToken::Missing)),
+            Some(row) if row.generation != generation => return Ok(Ok(open(context, key, &row)?.access.into())),
+            Some(_) => {}
+        }
+    }
+    Ok(Err(NoToken::Unavailable("another replica is refreshing the token".to_owned())))
+}
+
+fn place(key: &LinkKey) -> String {
+    format!("wallet_links/{}/{}/{}", key.merchant_id, key.provider, key.customer)
+}
+
+fn seal(context: &Context, key: &LinkKey, tokens: &Tokens) -> Result<Vec<u8>, FlowError> {
+    let document =
+        TokenDocument { access: tokens.access_token.expose_secret().to_owned(), refresh: tokens.refresh_token.expose_secret().to_owned() };
+    let plain = serde_json::to_vec(&document).map_err(|error| FlowError::Internal(error.to_string()))?;
+    Ok(context.vault.seal(&place(key), &plain)?)
+}
+
+fn open(context: &Context, key: &LinkKey, row: &TokenRow) -> Result<TokenDocument, FlowError> {
+    let plain = context.vault.open(&place(key), &row.sealed_tokens)?;
+    serde_json::from_slice(plain.expose_secret()).map_err(|_| FlowError::Internal("sealed tokens cannot be read".to_owned()))
+}
+
+fn new_tokens<'a>(tokens: &Tokens, sealed_tokens: &'a [u8], now: OffsetDateTime) -> NewTokens<'a> {
+    let life = Duration::try_from(tokens.access_expires_at - now).unwrap_or_default();
+    let ahead = AHEAD.min(life / 5);
+    NewTokens {
+        sealed_tokens,
+        access_expires_at: tokens.access_expires_at,
+        refresh_expires_at: tokens.refresh_expires_at,
+        refresh_at: tokens.access_expires_at - ahead,
+    }
+}

@@ -1,0 +1,195 @@
+//! Looking: asking the provider about an order, and drawing the conclusions that time allows.
+
+use super::Context;
+use super::error::FlowError;
+use super::link::{self, NoToken};
+use super::settle::{Notes, Settled, settle};
+use super::submit;
+use super::tenant::ProviderAccount;
+use super::work::{account_of, rewrite_task};
+use crate::domain::agenda::deadline;
+use crate::domain::order::Order;
+use crate::domain::recovery::{Progress, Recovery, recover};
+use crate::domain::report::{Channel, ProviderRecord, Report, Says, Standing};
+use crate::domain::status::{Deposit, Payout, Review, State};
+use crate::providers::Looked;
+use crate::store::tasks::LeasedTask;
+
+/// What a fresh look told.
+enum Seen {
+    /// The provider told something, and it was heard.
+    Heard(Box<Settled>),
+    /// The provider knows of no such movement.
+    Nothing(Order),
+    /// The provider could not be asked now.
+    Unavailable(Order),
+    /// There is no way to ask: no reference, or no token.
+    NoWay(Order),
+}
+
+/// Works on an order that is to be looked at, that may have expired, or whose time for late money is over.
+pub async fn look(context: &Context, order: Order, task: LeasedTask) -> Result<(), FlowError> {
+    let account = account_of(context, &order).await?;
+    match order.state {
+        State::Deposit(Deposit::Verifying) => verify(context, &account, order, task.progress).await,
+        State::Deposit(Deposit::AwaitingPayment | Deposit::PartiallyPaid) => expire(context, &account, order, task.progress).await,
+        State::Deposit(Deposit::Expired | Deposit::Canceled) => close(context, &account, order, task.progress).await,
+        State::Payout(
+            Payout::OutcomeUnknown
+            | Payout::Accepted
+            | Payout::ProviderReview
+            | Payout::Broadcast
+            | Payout::RequiresReview(Review::OutcomeUnknown),
+        ) => find_outcome(context, &account, order, task.progress).await,
+        _ => rewrite_task(context, &account, &order, task.progress).await,
+    }
+}
+
+/// Asks the provider now, and hears what it says. Nothing follows from the time alone.
+pub async fn refresh(context: &Context, order: Order) -> Result<Order, FlowError> {
+    let account = account_of(context, &order).await?;
+    Ok(match see(context, &account, order, None).await? {
+        Seen::Heard(settled) => settled.order,
+        Seen::Nothing(order) | Seen::NoWay(order) => order,
+        Seen::Unavailable(_) => {
+            return Err(FlowError::ProviderUnavailable("it could not be asked about this order; try again later".to_owned()));
+        }
+    })
+}
+
+/// Whether the provider can be asked about an order right now.
+pub async fn can_ask(context: &Context, account: &ProviderAccount, order: &Order) -> Result<bool, FlowError> {
+    if order.customer.is_none() {
+        return Ok(false);
+    }
+    Ok(!matches!(link::access_token(context, account, &link::key_of(order)?, None).await?, Err(NoToken::Missing)))
+}
+
+/// Somebody claims that a deposit was paid or failed: look for the proof.
+async fn verify(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    let seen =
+        if account.account.policy.confirm_by_query { see(context, account, order, Some(progress)).await? } else { Seen::NoWay(order) };
+    match seen {
+        Seen::Heard(settled) if settled.order.state != State::Deposit(Deposit::Verifying) => Ok(()),
+        Seen::Heard(settled) => unproven_yet(context, account, settled.order, progress).await,
+        Seen::Nothing(order) => unproven_yet(context, account, order, progress).await,
+        Seen::Unavailable(order) if context.clock.now() - order.updated_at >= context.timing.review_after => {
+            conclude(context, account, order, Says::GaveUp, progress).await
+        }
+        Seen::Unavailable(order) => rewrite_task(context, account, &order, progress.tried()).await,
+        Seen::NoWay(order) => believe(context, account, order, progress).await,
+    }
+}
+
+/// The provider says that nobody paid (yet): wait for it until the time is up.
+async fn unproven_yet(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    let now = context.clock.now();
+    if now >= deadline(&order, &context.timing, now) {
+        return time_up(context, account, order, progress).await;
+    }
+    rewrite_task(context, account, &order, progress.tried()).await
+}
+
+/// No better proof is to be had than the claim, which came with the order's capability and agreed
+/// with the order in everything.
+async fn believe(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    let Some(claim) = order.claim.clone() else { return rewrite_task(context, account, &order, progress).await };
+    let standing = if claim.paid { Standing::Paid } else { Standing::Failed };
+    let record = ProviderRecord { reference: claim.reference, fee: claim.fee, ..ProviderRecord::new(standing) };
+    conclude(context, account, order, Says::Record(record), progress).await
+}
+
+/// The deadline of a deposit has passed: look once more before it expires.
+async fn expire(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    match see(context, account, order, Some(progress)).await? {
+        Seen::Heard(settled) if settled.changed => Ok(()),
+        Seen::Heard(settled) => time_up(context, account, settled.order, progress).await,
+        Seen::Nothing(order) | Seen::NoWay(order) => time_up(context, account, order, progress).await,
+        Seen::Unavailable(order) => rewrite_task(context, account, &order, progress.tried()).await,
+    }
+}
+
+/// The time for late money is over: look once more before the order is final.
+async fn close(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    match see(context, account, order, Some(progress)).await? {
+        Seen::Heard(settled) if settled.changed => Ok(()),
+        Seen::Heard(settled) => conclude(context, account, settled.order, Says::Close, progress).await,
+        Seen::Nothing(order) | Seen::NoWay(order) => conclude(context, account, order, Says::Close, progress).await,
+        Seen::Unavailable(order) => rewrite_task(context, account, &order, progress.tried()).await,
+    }
+}
+
+/// The deadline has passed, and the provider knows of no money.
+pub async fn time_up(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    conclude(context, account, order, Says::TimeUp, progress).await
+}
+
+/// What became of a payout, where nobody has told us: look, send again, or ask a human.
+async fn find_outcome(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    let before = order.state;
+    let (order, progress) = match see(context, account, order, Some(progress)).await? {
+        Seen::Heard(settled) if settled.order.state != before => return Ok(()),
+        Seen::Heard(settled) => (settled.order, progress),
+        Seen::Nothing(order) => (order, progress.absent_at(context.clock.now())),
+        Seen::Unavailable(order) | Seen::NoWay(order) => (order, progress),
+    };
+    let now = context.clock.now();
+    match recover(&order, account.wallet.capabilities(), &account.account.policy, progress, &context.timing, now) {
+        Recovery::LookAgain => rewrite_task(context, account, &order, progress.tried()).await,
+        Recovery::SendAgain(permit) => {
+            submit::send(context, account, order, permit, Progress { absent_since: None, absent_last: None, ..progress }).await
+        }
+        Recovery::GiveUp => conclude(context, account, order, Says::GaveUp, progress).await,
+    }
+}
+
+/// Asks the provider about the order's movement, and hears the answer.
+async fn see(context: &Context, account: &ProviderAccount, order: Order, progress: Option<Progress>) -> Result<Seen, FlowError> {
+    let reference = order.provider_reference.clone().or_else(|| order.claim.as_ref().and_then(|claim| claim.reference.clone()));
+    let (Some(reference), Some(_)) = (reference, &order.customer) else { return Ok(Seen::NoWay(order)) };
+    let key = link::key_of(&order)?;
+    let mut token = link::access_token(context, account, &key, None).await?;
+    for fresh in [false, true] {
+        let access_token = match token {
+            Ok(access_token) => access_token,
+            Err(NoToken::Missing) => return Ok(Seen::NoWay(order)),
+            Err(NoToken::Unavailable(_)) => return Ok(Seen::Unavailable(order)),
+        };
+        let looked = account.wallet.by_reference(&reference, &access_token).await;
+        metrics::counter!("tillgate_lookups_total", "provider" => order.provider.to_string(), "outcome" => looked_name(&looked))
+            .increment(1);
+        match looked {
+            Looked::Found(record, evidence) => {
+                let report = Report { channel: Channel::Lookup, proven: true, says: Says::Record(*record), evidence: Some(evidence) };
+                let notes = Notes { progress: progress.map(Progress::tried), ..Notes::default() };
+                return Ok(Seen::Heard(Box::new(settle(context, account, order, report, notes).await?)));
+            }
+            Looked::Absent(_) => return Ok(Seen::Nothing(order)),
+            Looked::Unavailable(why) => {
+                tracing::warn!(trade_id = %order.trade_id, why, "the provider could not be asked");
+                return Ok(Seen::Unavailable(order));
+            }
+            Looked::Unauthorized if fresh => return Ok(Seen::Unavailable(order)),
+            Looked::Unauthorized => token = link::refresh(context, account, &key).await?,
+        }
+    }
+    Ok(Seen::Unavailable(order))
+}
+
+fn looked_name(looked: &Looked) -> &'static str {
+    match looked {
+        Looked::Found(..) => "found",
+        Looked::Absent(_) => "absent",
+        Looked::Unauthorized => "unauthorized",
+        Looked::Unavailable(_) => "unavailable",
+    }
+}
+
+async fn conclude(context: &Context, account: &ProviderAccount, order: Order, says: Says, progress: Progress) -> Result<(), FlowError> {
+    let report = Report { channel: Channel::Clock, proven: true, says, evidence: None };
+    let settled = settle(context, account, order, report, Notes { progress: Some(progress.tried()), ..Notes::default() }).await?;
+    if settled.changed {
+        return Ok(());
+    }
+    rewrite_task(context, account, &settled.order, progress.tried()).await
+}

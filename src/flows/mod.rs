@@ -1,0 +1,62 @@
+//! The hall: one file for each verb, plain functions over a [`Context`].
+//!
+//! A money call is three separate acts: claim (commit the attempt), act (HTTP, holding neither a
+//! transaction nor a connection), record (through [`settle`], the only writer of an order's status).
+
+pub mod act;
+pub mod callback;
+pub mod capability;
+pub mod coins;
+pub mod create;
+pub mod error;
+pub mod link;
+pub mod look;
+pub mod read;
+pub mod settle;
+pub mod setup;
+pub mod submit;
+pub mod tenant;
+pub mod work;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use url::Url;
+
+use crate::domain::agenda::Timing;
+use crate::domain::clock::Clock;
+use crate::providers::http::ProviderHttp;
+use crate::store::Db;
+use crate::vault::Vault;
+
+/// What every flow works with. Cheap to share.
+#[derive(Debug)]
+pub struct Context {
+    /// The orders.
+    pub db: Db,
+    /// The present.
+    pub clock: Clock,
+    /// The keys.
+    pub vault: Vault,
+    /// How long things take.
+    pub timing: Timing,
+    /// Where providers and browsers reach us; ends with `/`.
+    pub public_url: Url,
+    /// The way to the providers.
+    pub http: ProviderHttp,
+    /// Merchants and keys, remembered for a short time.
+    pub tenants: tenant::Tenants,
+    /// Links whose tokens this process is refreshing.
+    pub refreshing: link::Refreshing,
+    /// Wakes the workers of this process before their period is over.
+    pub wake: Wake,
+}
+
+/// Wakes the workers of this process.
+#[derive(Clone, Debug, Default)]
+pub struct Wake {
+    /// An order waits to be sent.
+    pub submit: Arc<Notify>,
+    /// A claim waits for its proof.
+    pub look: Arc<Notify>,
+}

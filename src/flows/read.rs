@@ -1,0 +1,189 @@
+//! Reading: orders, lists, and why an order is where it is.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::Context;
+use super::error::FlowError;
+use crate::domain::agenda::{WaitingFor, waiting_for};
+use crate::domain::event::DiscrepancyBody;
+use crate::domain::ids::{AttemptId, DiscrepancyId, MerchantId, ReportId, TradeId};
+use crate::domain::order::{Kind, Order};
+use crate::store::orders::{self, Filter};
+use crate::store::timeline::{self, AttemptRow, ReportRow, StepRow};
+use crate::store::{discrepancies, tasks};
+
+/// One order of a kind.
+pub async fn order(context: &Context, merchant: MerchantId, kind: Kind, trade_id: &TradeId) -> Result<Order, FlowError> {
+    let found = any_order(context, merchant, trade_id).await?;
+    if found.kind == kind { Ok(found) } else { Err(FlowError::NotFound(kind.into())) }
+}
+
+async fn any_order(context: &Context, merchant: MerchantId, trade_id: &TradeId) -> Result<Order, FlowError> {
+    let found = orders::by_trade_id(&mut *context.db.get().await?, merchant, trade_id).await?;
+    found.map(|(order, _)| order).ok_or(FlowError::NotFound("order"))
+}
+
+/// Orders of a kind, newest first, at most `limit`; and whether there are more.
+pub async fn list(
+    context: &Context,
+    merchant: MerchantId,
+    kind: Kind,
+    filter: &Filter,
+    limit: usize,
+) -> Result<(Vec<Order>, bool), FlowError> {
+    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let mut found = orders::list(&mut *context.db.get().await?, merchant, kind, filter, one_more).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    Ok((found, more))
+}
+
+/// Why an order is where it is: all that happened to it, and what it waits for.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Timeline {
+    /// Always `timeline`.
+    pub object: &'static str,
+    /// Your id of the order.
+    pub trade_id: String,
+    /// Where it is.
+    pub status: &'static str,
+    /// Where it is within the status.
+    pub stage: Option<&'static str>,
+    /// Whom or what it waits for. Null once it is final.
+    pub waiting_for: Option<WaitingFor>,
+    /// When we do something about it next. Null where nothing is left to do by ourselves.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub next_action_at: Option<OffsetDateTime>,
+    /// All that happened, first to last.
+    pub entries: Vec<Entry>,
+}
+
+/// One thing that happened to an order.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Entry {
+    /// `step`, `attempt`, `answer`, `callback`, `lookup` or `browser`.
+    #[serde(rename = "type")]
+    #[schema(example = "callback")]
+    pub entry_type: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// In a few words.
+    #[schema(example = "the callback says paid")]
+    pub summary: String,
+    /// What is known of it.
+    #[schema(value_type = Object)]
+    pub evidence: Value,
+}
+
+/// The history of an order.
+pub async fn timeline(context: &Context, merchant: MerchantId, trade_id: &TradeId) -> Result<Timeline, FlowError> {
+    let order = any_order(context, merchant, trade_id).await?;
+    let mut connection = context.db.get().await?;
+    let steps = timeline::steps(&mut connection, merchant, order.id).await?;
+    let attempts = timeline::attempts(&mut connection, merchant, order.id).await?;
+    let reports = timeline::reports(&mut connection, merchant, order.id).await?;
+    let task = tasks::of_order(&mut connection, merchant, order.id).await?;
+    let mut entries: Vec<Entry> = attempts.into_iter().map(attempt_entry).collect();
+    entries.extend(reports.into_iter().map(report_entry));
+    entries.extend(steps.into_iter().map(step_entry));
+    entries.sort_by_key(|entry| entry.at);
+    Ok(Timeline {
+        object: "timeline",
+        trade_id: order.trade_id.to_string(),
+        status: order.state.status(),
+        stage: order.state.stage(),
+        waiting_for: waiting_for(&order),
+        next_action_at: task.map(|(due_at, _)| due_at),
+        entries,
+    })
+}
+
+fn step_entry(row: StepRow) -> Entry {
+    Entry {
+        entry_type: "step".to_owned(),
+        at: row.created_at,
+        summary: row.reason,
+        evidence: json!({
+            "sequence": row.sequence,
+            "status": row.status,
+            "stage": row.stage,
+            "channel": row.channel,
+            "report": row.report_id.map(|id| ReportId(id).to_string()),
+            "attempt": row.attempt_id.map(|id| AttemptId(id).to_string()),
+        }),
+    }
+}
+
+fn attempt_entry(row: AttemptRow) -> Entry {
+    Entry {
+        entry_type: "attempt".to_owned(),
+        at: row.started_at,
+        summary: row.detail.unwrap_or_else(|| "a call is open".to_owned()),
+        evidence: json!({
+            "id": AttemptId(row.attempt_id).to_string(),
+            "state": row.state,
+            "leased_until": rfc3339(row.leased_until),
+            "ended_at": row.ended_at.map(rfc3339),
+        }),
+    }
+}
+
+fn report_entry(row: ReportRow) -> Entry {
+    Entry {
+        summary: format!("{}: {}", row.channel, row.verdict),
+        entry_type: row.channel,
+        at: row.received_at,
+        evidence: json!({
+            "id": ReportId(row.report_id).to_string(),
+            "verdict": row.verdict,
+            "said": row.summary,
+            "digest": hex::encode(row.digest),
+            "source": row.source,
+        }),
+    }
+}
+
+fn rfc3339(time: OffsetDateTime) -> Option<String> {
+    time.format(&time::format_description::well_known::Rfc3339).ok()
+}
+
+/// Discrepancies, newest first, at most `limit`; and whether there are more.
+pub async fn discrepancies(
+    context: &Context,
+    merchant: MerchantId,
+    open: Option<bool>,
+    starting_after: Option<DiscrepancyId>,
+    limit: usize,
+) -> Result<(Vec<DiscrepancyBody>, bool), FlowError> {
+    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let mut found = discrepancies::list(&mut *context.db.get().await?, merchant, open, starting_after, one_more).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    Ok((found.into_iter().map(discrepancy_body).collect(), more))
+}
+
+/// One discrepancy.
+pub async fn discrepancy(context: &Context, merchant: MerchantId, id: DiscrepancyId) -> Result<DiscrepancyBody, FlowError> {
+    let found = discrepancies::get(&mut *context.db.get().await?, merchant, id).await?;
+    found.map(discrepancy_body).ok_or(FlowError::NotFound("discrepancy"))
+}
+
+fn discrepancy_body(row: discrepancies::DiscrepancyRow) -> DiscrepancyBody {
+    DiscrepancyBody {
+        id: DiscrepancyId(row.discrepancy_id).to_string(),
+        object: "discrepancy",
+        kind: row.kind,
+        trade_id: row.trade_id,
+        ours: row.ours,
+        theirs: row.theirs,
+        status: if row.resolved_at.is_some() { "resolved" } else { "open" },
+        opened_at: row.opened_at,
+        resolved_at: row.resolved_at,
+        resolved_by: row.resolved_by,
+        reason: row.reason,
+    }
+}

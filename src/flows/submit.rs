@@ -1,0 +1,189 @@
+//! Submitting: what goes to a provider and may move money.
+
+use std::time::Instant;
+
+use secrecy::SecretString;
+
+use super::Context;
+use super::capability::callback_url;
+use super::error::FlowError;
+use super::link::{self, NoToken};
+use super::look::time_up;
+use super::settle::{Notes, Settled, settle};
+use super::tenant::ProviderAccount;
+use super::work::{account_of, rewrite_task, write_off_lost_attempt};
+use crate::domain::agenda::deadline;
+use crate::domain::ids::AttemptId;
+use crate::domain::order::Order;
+use crate::domain::recovery::{Permit, Progress};
+use crate::domain::report::{Channel, Code, Outcome, Report, Says};
+use crate::domain::status::{Deposit, Payout, State};
+use crate::providers::{Answer, MoneyCall};
+
+/// Works on an order that waits to be sent, or that was being sent when its worker stopped.
+pub async fn submit(context: &Context, order: Order, progress: Progress) -> Result<(), FlowError> {
+    let account = account_of(context, &order).await?;
+    match order.state {
+        State::Payout(Payout::Queued) => match Permit::first(&order) {
+            Some(permit) => send(context, &account, order, permit, progress).await,
+            None => rewrite_task(context, &account, &order, progress).await,
+        },
+        State::Payout(Payout::Submitting) => match write_off_lost_attempt(context, &account, &order).await? {
+            Some(_) => Ok(()),
+            None => Err(FlowError::Internal("an order is being submitted without an attempt".to_owned())),
+        },
+        State::Deposit(Deposit::Created) => offer_again(context, &account, order, progress).await,
+        _ => rewrite_task(context, &account, &order, progress).await,
+    }
+}
+
+/// Sends a payout: claim, act, record.
+pub async fn send(context: &Context, account: &ProviderAccount, order: Order, permit: Permit, progress: Progress) -> Result<(), FlowError> {
+    let (claimed, attempt, deadline) = claim(context, account, order, permit, progress).await?;
+    if !claimed.changed {
+        return Ok(());
+    }
+    let order = claimed.order;
+    let call = money_call(context, &order, deadline)?;
+    let user = order.provider_user.clone().unwrap_or_default();
+    let answer = account.wallet.pay_user(&call, &user).await;
+    record(context, account, order, attempt, answer, progress).await?;
+    Ok(())
+}
+
+/// Opens a deposit at the provider again, where the answer was lost or never came.
+async fn offer_again(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    let order = write_off_lost_attempt(context, account, &order).await?.unwrap_or(order);
+    let now = context.clock.now();
+    if now >= deadline(&order, &context.timing, now) {
+        return time_up(context, account, order, progress).await;
+    }
+    let Some(permit) = Permit::moves_nothing(&order) else { return rewrite_task(context, account, &order, progress).await };
+    let key = link::key_of(&order)?;
+    let token = match link::access_token(context, account, &key, None).await? {
+        Ok(token) => token,
+        Err(NoToken::Unavailable(why)) => {
+            tracing::warn!(trade_id = %order.trade_id, why, "no token for a deposit yet");
+            return rewrite_task(context, account, &order, progress.tried()).await;
+        }
+        Err(NoToken::Missing) => return without_link(context, account, order, progress).await,
+    };
+    let (claimed, attempt, deadline) = claim(context, account, order, permit, progress).await?;
+    if claimed.refusal.is_some() || claimed.order.state != State::Deposit(Deposit::Created) {
+        return Ok(());
+    }
+    offer(context, account, claimed.order, attempt, deadline, &token, progress).await?;
+    Ok(())
+}
+
+/// Asks the provider to expect a deposit whose attempt is committed.
+pub async fn offer(
+    context: &Context,
+    account: &ProviderAccount,
+    order: Order,
+    attempt: AttemptId,
+    deadline: Instant,
+    token: &SecretString,
+    progress: Progress,
+) -> Result<Order, FlowError> {
+    let call = money_call(context, &order, deadline)?;
+    let mut answer = account.wallet.offer(&call, token).await;
+    if matches!(&answer.outcome, Outcome::Refused(code) if code.code == "link_expired") {
+        answer.outcome = after_refused_token(context, account, &order, answer.outcome).await?;
+    }
+    record(context, account, order, attempt, answer, progress).await
+}
+
+/// The provider refuses a token that should be good: fetch a new one, then the offer can be made
+/// again. The refusal stands only if there is no new token to be had.
+async fn after_refused_token(context: &Context, account: &ProviderAccount, order: &Order, refused: Outcome) -> Result<Outcome, FlowError> {
+    let key = link::key_of(order)?;
+    Ok(match link::refresh(context, account, &key).await? {
+        Ok(_) => Outcome::NotSent("the wallet's token was refused; a new one was fetched".to_owned()),
+        Err(NoToken::Unavailable(why)) => {
+            Outcome::NotSent(format!("the wallet's token was refused, and a new one could not be fetched: {why}"))
+        }
+        Err(NoToken::Missing) => refused,
+    })
+}
+
+fn link_has_ended() -> Outcome {
+    let message = "The customer's link to the wallet has ended.".to_owned();
+    Outcome::Refused(Code { code: "link_expired", provider_code: String::new(), message })
+}
+
+/// A deposit whose attempt is committed cannot be sent for want of a token: that attempt ends.
+pub async fn without_token(
+    context: &Context,
+    account: &ProviderAccount,
+    order: Order,
+    attempt: AttemptId,
+    for_good: bool,
+) -> Result<Order, FlowError> {
+    let outcome = if for_good { link_has_ended() } else { Outcome::NotSent("no access token could be fetched".to_owned()) };
+    record(context, account, order, attempt, Answer { outcome, evidence: None }, Progress::default()).await
+}
+
+async fn without_link(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    let says = Says::Answer { outcome: link_has_ended(), late: false };
+    let report = Report { channel: Channel::Gateway, proven: true, says, evidence: None };
+    let settled = settle(context, account, order, report, Notes { progress: Some(progress.tried()), ..Notes::default() }).await?;
+    tracing::info!(trade_id = %settled.order.trade_id, "a deposit has lost its link");
+    Ok(())
+}
+
+/// Commits the attempt. The deadline is taken before the lease is written, so that it ends first.
+async fn claim(
+    context: &Context,
+    account: &ProviderAccount,
+    order: Order,
+    permit: Permit,
+    progress: Progress,
+) -> Result<(Settled, AttemptId, Instant), FlowError> {
+    let deadline = context.clock.instant() + context.timing.lease;
+    let attempt = AttemptId(context.clock.new_uuid());
+    let until = context.clock.now() + context.timing.lease;
+    let report = Report { channel: Channel::Gateway, proven: true, says: Says::Attempt(permit), evidence: None };
+    let notes = Notes { opens: Some((attempt, until)), progress: Some(progress), ends: None };
+    Ok((settle(context, account, order, report, notes).await?, attempt, deadline))
+}
+
+/// Writes down what a call came to.
+async fn record(
+    context: &Context,
+    account: &ProviderAccount,
+    order: Order,
+    attempt: AttemptId,
+    answer: Answer,
+    progress: Progress,
+) -> Result<Order, FlowError> {
+    metrics::counter!("tillgate_attempts_total", "provider" => order.provider.to_string(), "outcome" => answer.outcome.name()).increment(1);
+    if let Outcome::Misconfigured(code) = &answer.outcome {
+        tracing::error!(merchant = %order.merchant_id, provider = %order.provider, code = code.code, "the provider refuses our credentials or our clock");
+    }
+    // A call that did not get through is repeated later and later; anything else begins anew.
+    let progress = match &answer.outcome {
+        Outcome::NotSent(_) | Outcome::Misconfigured(_) => progress.tried(),
+        Outcome::Unknown(_) if order.doubts > 0 => progress.tried(),
+        _ => Progress::default(),
+    };
+    let report = Report {
+        channel: Channel::Answer,
+        proven: true,
+        says: Says::Answer { outcome: answer.outcome, late: false },
+        evidence: answer.evidence,
+    };
+    let notes = Notes { ends: Some(attempt), progress: Some(progress), opens: None };
+    Ok(settle(context, account, order, report, notes).await?.order)
+}
+
+fn money_call(context: &Context, order: &Order, deadline: Instant) -> Result<MoneyCall, FlowError> {
+    Ok(MoneyCall {
+        trade_id: order.trade_id.clone(),
+        provider_coin_id: order.provider_coin_id.clone(),
+        amount: order.amount,
+        server_uri: callback_url(context, order)?,
+        now: context.clock.now(),
+        deadline,
+    })
+}

@@ -1,0 +1,217 @@
+//! Who is asking: merchants, their accounts and keys, remembered for a short time.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use secrecy::{ExposeSecret, SecretString};
+use strum::{Display, EnumString};
+
+use super::Context;
+use super::error::FlowError;
+use crate::domain::account::{self, Account};
+use crate::domain::coin::Coin;
+use crate::domain::ids::{KeyId, MerchantId};
+use crate::domain::order::Provider;
+use crate::providers::Wallet;
+use crate::providers::fomo::Fomo;
+use crate::store::{accounts, keys};
+
+/// How long what was read is believed without a word from whoever changes it.
+const MEMORY: Duration = Duration::from_secs(5);
+/// How long a list of coins is believed.
+const COIN_MEMORY: Duration = Duration::from_secs(30);
+/// Most things remembered of one sort.
+const CAPACITY: usize = 10_000;
+
+/// A merchant with its accounts, ready to use.
+#[derive(Debug)]
+pub struct Tenant {
+    /// Its id.
+    pub id: MerchantId,
+    accounts: HashMap<Provider, ProviderAccount>,
+}
+
+/// An account with the adapter that speaks for it.
+#[derive(Clone)]
+pub struct ProviderAccount {
+    /// Credentials and choices.
+    pub account: Account,
+    /// Speaks to the provider.
+    pub wallet: Arc<dyn Wallet>,
+    /// It takes no new orders.
+    pub disabled: bool,
+}
+
+impl std::fmt::Debug for ProviderAccount {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ProviderAccount").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl Tenant {
+    /// The account at a provider.
+    pub fn account(&self, provider: Provider) -> Result<&ProviderAccount, FlowError> {
+        self.accounts.get(&provider).ok_or_else(|| {
+            FlowError::field("/provider", "provider_not_configured", format!("there is no account at {provider}; the operator adds it"))
+        })
+    }
+
+    /// The account at a provider, open to new orders.
+    pub fn open_account(&self, provider: Provider) -> Result<&ProviderAccount, FlowError> {
+        let account = self.account(provider)?;
+        if account.disabled {
+            return Err(FlowError::field("/provider", "provider_disabled", format!("the account at {provider} takes no new orders")));
+        }
+        Ok(account)
+    }
+}
+
+/// What an API key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString)]
+pub enum Scope {
+    /// Read orders and what belongs to them.
+    #[strum(serialize = "orders:read")]
+    OrdersRead,
+    /// Make deposits and links.
+    #[strum(serialize = "deposits:write")]
+    DepositsWrite,
+    /// Make payouts and transfers.
+    #[strum(serialize = "payouts:write")]
+    PayoutsWrite,
+    /// Everything, also what is otherwise a person's business.
+    #[strum(serialize = "admin")]
+    Admin,
+}
+
+/// Who is asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose key it is.
+    pub merchant: MerchantId,
+    /// Which key.
+    pub key: KeyId,
+    scopes: Vec<Scope>,
+    networks: Vec<ipnet::IpNet>,
+    expires_at: Option<time::OffsetDateTime>,
+}
+
+impl Caller {
+    /// Whether the key may do this.
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+}
+
+/// What is remembered.
+#[derive(Debug, Default)]
+pub struct Tenants {
+    tenants: Memory<MerchantId, Arc<Tenant>>,
+    callers: Memory<[u8; 32], Option<Caller>>,
+    coins: Memory<(MerchantId, Provider), Arc<Vec<Coin>>>,
+}
+
+impl Tenants {
+    /// Forgets everything: something was changed.
+    pub fn forget(&self) {
+        self.tenants.clear();
+        self.callers.clear();
+        self.coins.clear();
+    }
+
+    /// The coins of an account, if they were asked for lately.
+    pub fn coins(&self, merchant: MerchantId, provider: Provider, now: Instant) -> Option<Arc<Vec<Coin>>> {
+        self.coins.get(&(merchant, provider), now, COIN_MEMORY)
+    }
+
+    /// Remembers the coins of an account.
+    pub fn remember_coins(&self, merchant: MerchantId, provider: Provider, coins: Arc<Vec<Coin>>, now: Instant) {
+        self.coins.put((merchant, provider), coins, now);
+    }
+}
+
+/// The merchant with its accounts.
+pub async fn tenant(context: &Context, merchant: MerchantId) -> Result<Arc<Tenant>, FlowError> {
+    let now = context.clock.instant();
+    if let Some(tenant) = context.tenants.tenants.get(&merchant, now, MEMORY) {
+        return Ok(tenant);
+    }
+    let rows = accounts::accounts(&mut *context.db.get().await?, merchant).await?;
+    let mut found = HashMap::new();
+    for row in rows {
+        let account = super::setup::open_account(context, merchant, row.provider, &row.sealed)?;
+        let account::Wallet::Fomo(fomo) = &account.wallet else { continue };
+        let wallet = Arc::new(Fomo::new(context.http.clone(), fomo.clone(), context.clock.clone()));
+        found.insert(row.provider, ProviderAccount { account, wallet, disabled: row.disabled });
+    }
+    let tenant = Arc::new(Tenant { id: merchant, accounts: found });
+    context.tenants.tenants.put(merchant, tenant.clone(), now);
+    Ok(tenant)
+}
+
+/// The caller whose key this is; `None` if it is no live key, or not from this address.
+pub async fn authenticate(context: &Context, key: &SecretString, address: Option<IpAddr>) -> Result<Option<Caller>, FlowError> {
+    let now = context.clock.instant();
+    let hashes = context.vault.tags(super::setup::API_KEY, key.expose_secret().as_bytes());
+    let remembered = context.tenants.callers.get(&hashes[0], now, MEMORY);
+    let caller = match remembered {
+        Some(caller) => caller,
+        None => {
+            let all: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
+            let row = keys::by_hash(&mut *context.db.get().await?, &all).await?;
+            let caller = row.map(caller);
+            context.tenants.callers.put(hashes[0], caller.clone(), now);
+            caller
+        }
+    };
+    let wall = context.clock.now();
+    Ok(caller.filter(|caller| {
+        let live = caller.expires_at.is_none_or(|end| wall < end);
+        let here =
+            caller.networks.is_empty() || address.is_some_and(|address| caller.networks.iter().any(|network| network.contains(&address)));
+        live && here
+    }))
+}
+
+fn caller(row: keys::KeyRow) -> Caller {
+    Caller {
+        merchant: row.merchant_id,
+        key: row.id,
+        scopes: row.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
+        networks: row.allow_ips.iter().filter_map(|text| account::network(text)).collect(),
+        expires_at: row.expires_at,
+    }
+}
+
+/// Values that are believed for a short time.
+#[derive(Debug)]
+struct Memory<K, V> {
+    values: Mutex<HashMap<K, (Instant, V)>>,
+}
+
+impl<K, V> Default for Memory<K, V> {
+    fn default() -> Self {
+        Self { values: Mutex::new(HashMap::new()) }
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Memory<K, V> {
+    fn get(&self, key: &K, now: Instant, life: Duration) -> Option<V> {
+        let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        values.get(key).filter(|(since, _)| now.duration_since(*since) < life).map(|(_, value)| value.clone())
+    }
+
+    fn put(&self, key: K, value: V, now: Instant) {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        if values.len() >= CAPACITY {
+            values.clear();
+        }
+        values.insert(key, (now, value));
+    }
+
+    fn clear(&self) {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

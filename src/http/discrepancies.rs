@@ -1,0 +1,90 @@
+//! `/v1/discrepancies`: where two sides disagree.
+
+use actix_web::{get, post, web};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::{Administers, Authorized, Reads};
+use super::body::{Fields, Json, Query};
+use super::detached;
+use super::lists::{List, limit};
+use super::orders::reason;
+use super::problem::Problem;
+use crate::domain::event::DiscrepancyBody;
+use crate::domain::ids::DiscrepancyId;
+use crate::flows::error::FlowError;
+use crate::flows::{Context, act, read};
+
+/// Which discrepancies.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DiscrepancyQuery {
+    /// `open` or `resolved`; both if absent.
+    status: Option<String>,
+    /// Most on a page, 1 to 100; 20 if absent.
+    limit: Option<String>,
+    /// The id of the last one of the page before.
+    starting_after: Option<String>,
+}
+
+/// Why a discrepancy is settled.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settlement {
+    /// Why: it stays with the discrepancy.
+    #[schema(example = "a test of our security team")]
+    reason: String,
+}
+
+/// List discrepancies
+///
+/// Newest first.
+#[utoipa::path(tag = "discrepancies", params(DiscrepancyQuery),
+    responses((status = 200, body = List<DiscrepancyBody>), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    security(("api_key" = ["orders:read"])))]
+#[get("/v1/discrepancies")]
+pub async fn list(
+    context: web::Data<Context>,
+    caller: Authorized<Reads>,
+    query: Query<DiscrepancyQuery>,
+) -> Result<web::Json<List<DiscrepancyBody>>, Problem> {
+    let mut fields = Fields::default();
+    let limit = limit(&mut fields, query.0.limit.as_deref());
+    let open = fields.read(
+        "status",
+        match query.0.status.as_deref() {
+            None => Ok(None),
+            Some("open") => Ok(Some(true)),
+            Some("resolved") => Ok(Some(false)),
+            Some(_) => Err("must be open or resolved"),
+        },
+    );
+    let after = fields.read("starting_after", query.0.starting_after.map(|text| DiscrepancyId::parse(&text)).transpose());
+    let (limit, (open, after)) = fields.finish(limit.zip(open.zip(after)))?;
+    let merchant = caller.merchant();
+    let (found, more) = detached(async move { read::discrepancies(&context, merchant, open, after, limit).await }).await?;
+    Ok(web::Json(List::new(found, more, |discrepancy| discrepancy.id.clone())))
+}
+
+/// Settle a discrepancy
+#[utoipa::path(tag = "discrepancies", params(("id" = String, Path, description = "The discrepancy's id")), request_body = Settlement,
+    responses((status = 200, body = DiscrepancyBody),
+        (status = 409, description = "`already_resolved`", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    security(("api_key" = ["admin"])))]
+#[post("/v1/discrepancies/{id}/resolve")]
+pub async fn resolve(
+    context: web::Data<Context>,
+    caller: Authorized<Administers>,
+    path: web::Path<String>,
+    body: Json<Settlement>,
+) -> Result<web::Json<DiscrepancyBody>, Problem> {
+    let id = DiscrepancyId::parse(&path).map_err(|_| FlowError::NotFound("discrepancy"))?;
+    let mut fields = Fields::default();
+    let reason = fields.read("/reason", reason(&body.0.reason));
+    let reason = fields.finish(reason)?;
+    let (merchant, by) = (caller.merchant(), caller.name());
+    let body = detached(async move { act::resolve_discrepancy(&context, merchant, id, (by, reason)).await }).await?;
+    Ok(web::Json(body))
+}

@@ -1,0 +1,65 @@
+//! The API's description, made from the handlers themselves.
+
+use actix_web::http::header::LOCATION;
+use actix_web::{App, HttpResponse};
+use utoipa::openapi::path::PathItem;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_actix_web::AppExt;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tillgate",
+        description = "Deposits and payouts over coin wallets, for merchants' backends. Amounts are decimal strings in whole coins, \
+                       times are RFC 3339 in UTC, errors are `application/problem+json` with a stable `code`. \
+                       Repeating a request with the same `trade_id` is always safe."
+    ),
+    modifiers(&Security),
+    tags(
+        (name = "deposits", description = "Money from a customer to you"),
+        (name = "payouts", description = "Money from you to somebody"),
+        (name = "orders", description = "What happened to an order, and why it is where it is"),
+        (name = "customers", description = "Your customers' accounts at wallets"),
+        (name = "coins", description = "What may be ordered"),
+        (name = "discrepancies", description = "Where a provider's side and ours disagree"),
+        (name = "callbacks", description = "Where providers call us")
+    )
+)]
+struct Description;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key: `tg_...`")).build();
+        api.components.get_or_insert_default().add_security_scheme("api_key", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The description, whole (OpenAPI 3.1).
+pub fn document() -> utoipa::openapi::OpenApi {
+    let (_, api) = App::new().into_utoipa_app().openapi(Description::openapi()).configure(super::routes).split_for_parts();
+    api
+}
+
+/// The methods that a path takes; empty if there is no such path.
+pub fn methods_of(api: &utoipa::openapi::OpenApi, path: &str) -> Vec<&'static str> {
+    let matches = |template: &str| {
+        let mut parts = path.split('/');
+        let all =
+            template.split('/').all(|part| parts.next().is_some_and(|given| part == given || (part.starts_with('{') && !given.is_empty())));
+        all && parts.next().is_none()
+    };
+    api.paths.paths.iter().find(|(template, _)| matches(template)).map(|(_, item)| methods(item)).unwrap_or_default()
+}
+
+fn methods(item: &PathItem) -> Vec<&'static str> {
+    let all = [("GET", &item.get), ("POST", &item.post), ("PATCH", &item.patch), ("DELETE", &item.delete)];
+    all.into_iter().filter(|(_, operation)| operation.is_some()).map(|(name, _)| name).collect()
+}
+
+/// `/docs` without its slash.
+pub async fn to_docs() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
+}

@@ -1,0 +1,253 @@
+//! Faults on request: what can go wrong between the gateway and a provider, asked for by a test and used up as calls
+//! arrive. A fault says two things: whether the provider executes the call, and what the caller gets to see of it.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::clock::lock;
+
+/// What goes wrong with one call. In JSON: `"lose_after"`, `{"delay": 500}`, `{"code": 24}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The connection closes without an answer; nothing is executed.
+    LoseBefore,
+    /// The call is executed; the connection closes without an answer.
+    LoseAfter,
+    /// Waits this many real milliseconds, then executes and answers, even if the caller has gone away meanwhile.
+    Delay(u64),
+    /// Nothing is ever executed; the connection is held until `release`, then closed without an answer.
+    HangBefore,
+    /// The call is executed; its answer is held until `release`.
+    HangAfter,
+    /// The call is held until `release` and executed **then**, even if the caller gave up long ago.
+    HangLate,
+    /// HTTP 500; nothing is executed.
+    Error500Before,
+    /// HTTP 500 although the call is executed.
+    Error500After,
+    /// HTTP 200 with a body that is not JSON; nothing is executed.
+    GarbageBefore,
+    /// HTTP 200 with a body that is not JSON although the call is executed.
+    GarbageAfter,
+    /// The call is executed; half of the answer's body arrives, then the connection closes.
+    TruncatedAfter,
+    /// The call is executed; HTTP 200 with an empty body.
+    EmptyAfter,
+    /// The provider answers this status code; nothing is executed.
+    Code(i64),
+    /// The call is executed, its callback is delivered and answered, and only then the call itself is answered.
+    CallbackFirst,
+}
+
+/// What goes wrong with one callback. In JSON: `"missing"`, `{"repeat": 3}`, `{"wrong_amount": "9.5"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackFault {
+    /// It is never sent.
+    Missing,
+    /// It is sent this many times in all.
+    Repeat(u32),
+    /// It carries this amount.
+    WrongAmount(String),
+    /// It names another coin.
+    WrongCoin,
+    /// It names another user.
+    WrongUser,
+    /// It names another transfer.
+    WrongTransferId,
+    /// It claims the opposite direction.
+    WrongDirection,
+    /// The true callback is followed by one with the opposite status.
+    Contradict,
+    /// The payment itself fails at the provider: no money moves, and a callback with status 0 says so.
+    Failed,
+}
+
+/// How often a fault strikes. In JSON: `{"count": 2}` or `"forever"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Times {
+    /// This many calls.
+    Count(u32),
+    /// Every call until the faults are cleared.
+    Forever,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::Count(1)
+    }
+}
+
+/// One queue entry: a fault, how often, and for which order.
+struct Rule<F> {
+    fault: F,
+    times: Times,
+    /// `None`: whatever order comes.
+    trade_id: Option<String>,
+    /// `None` for callbacks, which have one queue.
+    operation: Option<String>,
+}
+
+struct Queue<F>(Mutex<VecDeque<Rule<F>>>);
+
+impl<F: Clone> Queue<F> {
+    fn new() -> Self {
+        Self(Mutex::new(VecDeque::new()))
+    }
+
+    /// Uses up the first rule that fits.
+    fn take(&self, operation: Option<&str>, trade_id: Option<&str>, wanted: impl Fn(&F) -> bool) -> Option<F> {
+        let mut rules = lock(&self.0);
+        let index = rules.iter().position(|rule| {
+            rule.operation.as_deref() == operation
+                && rule.trade_id.as_deref().is_none_or(|only| Some(only) == trade_id)
+                && wanted(&rule.fault)
+        })?;
+        let rule = rules.get_mut(index)?;
+        let fault = rule.fault.clone();
+        match &mut rule.times {
+            Times::Forever => {}
+            Times::Count(left) if *left > 1 => *left -= 1,
+            Times::Count(_) => drop(rules.remove(index)),
+        }
+        Some(fault)
+    }
+}
+
+/// All faults that wait for a call or a callback.
+pub(super) struct Faults {
+    calls: Queue<Fault>,
+    callbacks: Queue<CallbackFault>,
+}
+
+impl Faults {
+    pub(super) fn none() -> Self {
+        Self { calls: Queue::new(), callbacks: Queue::new() }
+    }
+
+    pub(super) fn add(&self, operation: &str, trade_id: Option<&str>, fault: Fault, times: Times) {
+        lock(&self.calls.0).push_back(Rule { fault, times, trade_id: trade_id.map(str::to_owned), operation: Some(operation.to_owned()) });
+    }
+
+    pub(super) fn add_callback(&self, trade_id: Option<&str>, fault: CallbackFault, times: Times) {
+        lock(&self.callbacks.0).push_back(Rule { fault, times, trade_id: trade_id.map(str::to_owned), operation: None });
+    }
+
+    pub(super) fn clear(&self) {
+        lock(&self.calls.0).clear();
+        lock(&self.callbacks.0).clear();
+    }
+
+    pub(super) fn take(&self, operation: &str, trade_id: Option<&str>) -> Option<Fault> {
+        self.calls.take(Some(operation), trade_id, |_| true)
+    }
+
+    /// Whether this payment is to fail at the provider.
+    pub(super) fn take_failure(&self, trade_id: &str) -> bool {
+        let failed = |fault: &CallbackFault| *fault == CallbackFault::Failed;
+        self.callbacks.take(None, Some(trade_id), failed).is_some()
+    }
+
+    /// What is to go wrong with the delivery of this order's callback.
+    pub(super) fn take_callback(&self, trade_id: &str) -> Option<CallbackFault> {
+        let delivery = |fault: &CallbackFault| *fault != CallbackFault::Failed;
+        self.callbacks.take(None, Some(trade_id), delivery)
+    }
+}
+
+/// Where hanging calls wait. Counting them lets a test know that a call has arrived without sleeping.
+pub(super) struct Gate {
+    held: watch::Sender<usize>,
+    released: watch::Sender<u64>,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self { held: watch::Sender::new(0), released: watch::Sender::new(0) }
+    }
+
+    /// Holds the caller until the next `release`.
+    async fn hold(&self) {
+        let mut released = self.released.subscribe();
+        self.held.send_modify(|held| *held += 1);
+        // The sender lives in `self`, so the channel cannot close while we wait.
+        let _ = released.changed().await;
+        self.held.send_modify(|held| *held -= 1);
+    }
+
+    /// Lets everything go that is held now.
+    pub(super) fn release(&self) {
+        self.released.send_modify(|generation| *generation += 1);
+    }
+
+    /// Returns when at least `count` calls are held.
+    pub(super) async fn wait_for(&self, count: usize) {
+        let _ = self.held.subscribe().wait_for(|held| *held >= count).await;
+    }
+}
+
+/// What the caller gets to see on the wire.
+pub(super) enum Answer {
+    Body(Value),
+    Truncated(Value),
+    Garbage,
+    Empty,
+    Error500,
+    /// The connection closes without a byte.
+    Cut,
+}
+
+/// A call as the faults see it: something that can be executed, refused, or outrun by its callback.
+pub(super) trait Faulty: Sync {
+    /// Executes the call and renders its answer.
+    fn execute(&self) -> Value;
+    /// Renders a refusal with this code.
+    fn refuse(&self, code: i64) -> Value;
+    /// Executes the call, delivers its callback, and renders the answer.
+    fn callback_first(&self) -> impl Future<Output = Value> + Send;
+}
+
+/// Runs a call under a fault.
+pub(super) async fn run(fault: Option<Fault>, gate: &Gate, call: &impl Faulty) -> Answer {
+    let after = |answer: Answer| {
+        call.execute();
+        answer
+    };
+    match fault {
+        None => Answer::Body(call.execute()),
+        Some(Fault::LoseBefore) => Answer::Cut,
+        Some(Fault::LoseAfter) => after(Answer::Cut),
+        Some(Fault::Delay(millis)) => {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            Answer::Body(call.execute())
+        }
+        Some(Fault::HangBefore) => {
+            gate.hold().await;
+            Answer::Cut
+        }
+        Some(Fault::HangAfter) => {
+            let body = call.execute();
+            gate.hold().await;
+            Answer::Body(body)
+        }
+        Some(Fault::HangLate) => {
+            gate.hold().await;
+            Answer::Body(call.execute())
+        }
+        Some(Fault::Error500Before) => Answer::Error500,
+        Some(Fault::Error500After) => after(Answer::Error500),
+        Some(Fault::GarbageBefore) => Answer::Garbage,
+        Some(Fault::GarbageAfter) => after(Answer::Garbage),
+        Some(Fault::TruncatedAfter) => Answer::Truncated(call.execute()),
+        Some(Fault::EmptyAfter) => after(Answer::Empty),
+        Some(Fault::Code(code)) => Answer::Body(call.refuse(code)),
+        Some(Fault::CallbackFirst) => Answer::Body(call.callback_first().await),
+    }
+}

@@ -1,0 +1,158 @@
+//! `merchants`, `provider_accounts` and `coin_lists`.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::StoreError;
+use super::rows::parsed;
+use crate::domain::ids::MerchantId;
+use crate::domain::order::Provider;
+
+/// A merchant as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MerchantRow {
+    /// Its id.
+    pub id: MerchantId,
+    /// Its name, which the operator uses.
+    pub name: String,
+    /// Origins that browsers may be sent back to.
+    pub return_origins: Vec<String>,
+}
+
+/// Writes a merchant, or what changed of it. Gives the id that it has.
+pub async fn put_merchant(
+    connection: &mut PgConnection,
+    new_id: MerchantId,
+    name: &str,
+    return_origins: &[String],
+    now: OffsetDateTime,
+) -> Result<MerchantId, StoreError> {
+    let id = sqlx::query_scalar!(
+        "INSERT INTO merchants (merchant_id, name, return_origins, created_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT ON CONSTRAINT a_merchant_name_is_taken_once DO UPDATE SET return_origins = excluded.return_origins
+         RETURNING merchant_id",
+        new_id.0,
+        name,
+        return_origins,
+        now,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(MerchantId(id))
+}
+
+/// The merchant with this name.
+pub async fn merchant_by_name(connection: &mut PgConnection, name: &str) -> Result<Option<MerchantRow>, StoreError> {
+    let row =
+        sqlx::query!("SELECT merchant_id, name, return_origins FROM merchants WHERE name = $1", name).fetch_optional(connection).await?;
+    Ok(row.map(|row| MerchantRow { id: MerchantId(row.merchant_id), name: row.name, return_origins: row.return_origins }))
+}
+
+/// All merchants, by name.
+pub async fn merchants(connection: &mut PgConnection) -> Result<Vec<MerchantRow>, StoreError> {
+    let rows = sqlx::query!("SELECT merchant_id, name, return_origins FROM merchants ORDER BY name").fetch_all(connection).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| MerchantRow { id: MerchantId(row.merchant_id), name: row.name, return_origins: row.return_origins })
+        .collect())
+}
+
+/// A provider account as it is stored.
+#[derive(Clone, Debug)]
+pub struct AccountRow {
+    /// The provider.
+    pub provider: Provider,
+    /// The account's document, sealed.
+    pub sealed: Vec<u8>,
+    /// It takes no new orders.
+    pub disabled: bool,
+}
+
+/// The provider accounts of a merchant.
+pub async fn accounts(connection: &mut PgConnection, merchant: MerchantId) -> Result<Vec<AccountRow>, StoreError> {
+    let rows =
+        sqlx::query!("SELECT provider, sealed, disabled_at FROM provider_accounts WHERE merchant_id = $1 ORDER BY provider", merchant.0)
+            .fetch_all(connection)
+            .await?;
+    rows.into_iter()
+        .map(|row| {
+            let provider = parsed(row.provider.parse().ok(), "provider", &row.provider)?;
+            Ok(AccountRow { provider, sealed: row.sealed, disabled: row.disabled_at.is_some() })
+        })
+        .collect()
+}
+
+/// Writes a provider account and opens it to orders.
+pub async fn put_account(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    provider: Provider,
+    sealed: &[u8],
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO provider_accounts (merchant_id, provider, sealed, updated_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT ON CONSTRAINT a_merchant_has_one_account_at_a_provider DO UPDATE
+         SET sealed = excluded.sealed, updated_at = excluded.updated_at, disabled_at = NULL",
+        merchant.0,
+        provider.to_string(),
+        sealed,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Closes a provider account to new orders; what is open goes on.
+pub async fn disable_account(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    provider: Provider,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE provider_accounts SET disabled_at = $3 WHERE merchant_id = $1 AND provider = $2 AND disabled_at IS NULL",
+        merchant.0,
+        provider.to_string(),
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The last good list of coins, and when it was fetched.
+pub async fn coin_list(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    provider: Provider,
+) -> Result<Option<(Value, OffsetDateTime)>, StoreError> {
+    let row =
+        sqlx::query!("SELECT coins, fetched_at FROM coin_lists WHERE merchant_id = $1 AND provider = $2", merchant.0, provider.to_string())
+            .fetch_optional(connection)
+            .await?;
+    Ok(row.map(|row| (row.coins, row.fetched_at)))
+}
+
+/// Keeps a list of coins for the time when the provider is down.
+pub async fn put_coin_list(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    provider: Provider,
+    coins: &Value,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO coin_lists (merchant_id, provider, coins, fetched_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT ON CONSTRAINT an_account_has_one_coin_list DO UPDATE SET coins = excluded.coins, fetched_at = excluded.fetched_at",
+        merchant.0,
+        provider.to_string(),
+        coins,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

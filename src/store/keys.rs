@@ -1,0 +1,91 @@
+//! `api_keys`.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::StoreError;
+use crate::domain::ids::{KeyId, MerchantId};
+
+/// A key as it is stored: the key itself is nowhere.
+#[derive(Clone, Debug)]
+pub struct KeyRow {
+    /// Whose key it is.
+    pub merchant_id: MerchantId,
+    /// Its id.
+    pub id: KeyId,
+    /// Its start, for people.
+    pub prefix: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// Networks that it may be used from; empty means any.
+    pub allow_ips: Vec<String>,
+    /// Absent: it does not expire.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Writes a new key.
+pub async fn insert(connection: &mut PgConnection, key: &KeyRow, hash: &[u8], now: OffsetDateTime) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO api_keys (merchant_id, key_id, prefix, key_hash, scopes, allow_ips, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        key.merchant_id.0,
+        key.id.0,
+        key.prefix,
+        hash,
+        &key.scopes,
+        &key.allow_ips,
+        now,
+        key.expires_at,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The live key with one of these hashes (one for each vault key that is still honoured).
+pub async fn by_hash(connection: &mut PgConnection, hashes: &[Vec<u8>]) -> Result<Option<KeyRow>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT merchant_id, key_id, prefix, scopes, allow_ips, expires_at FROM api_keys
+         WHERE key_hash = ANY($1) AND revoked_at IS NULL",
+        hashes,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| KeyRow {
+        merchant_id: MerchantId(row.merchant_id),
+        id: KeyId(row.key_id),
+        prefix: row.prefix,
+        scopes: row.scopes,
+        allow_ips: row.allow_ips,
+        expires_at: row.expires_at,
+    }))
+}
+
+/// Revokes a merchant's live keys whose id or prefix is this. Says how many there were.
+pub async fn revoke(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    key: Option<KeyId>,
+    prefix: &str,
+    now: OffsetDateTime,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "UPDATE api_keys SET revoked_at = $4 WHERE merchant_id = $1 AND (key_id = $2 OR prefix = $3) AND revoked_at IS NULL",
+        merchant.0,
+        key.map(|key| key.0),
+        prefix,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// The channel on which processes tell each other that merchants, accounts or keys have changed.
+pub const CHANGES: &str = "tillgate_accounts";
+
+/// Tells all processes to forget the keys and accounts that they remember.
+pub async fn announce_change(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("NOTIFY tillgate_accounts").execute(connection).await?;
+    Ok(())
+}

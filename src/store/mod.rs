@@ -1,0 +1,137 @@
+//! The only room with SQL: one file for each table or two, free functions over a connection,
+//! checked against the schema when they are compiled.
+//!
+//! A durable step is one statement, never `BEGIN ... COMMIT` over the wire: it costs one round trip
+//! and one commit, and there is no half of it.
+
+pub mod accounts;
+pub mod discrepancies;
+pub mod keys;
+pub mod links;
+pub mod orders;
+pub mod record;
+pub mod rows;
+pub mod tasks;
+pub mod timeline;
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::Migrator;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The database, shared by everything in the process.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pool: PgPool,
+}
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or is out of connections: the same request may succeed later.
+    #[error("the database is not available: {0}")]
+    Unavailable(sqlx::Error),
+    /// It refused a statement: our mistake.
+    #[error("the database refused a statement: {0}")]
+    Refused(sqlx::Error),
+    /// It holds something that we cannot have written.
+    #[error("the database holds what cannot be read: {0}")]
+    Unreadable(String),
+    /// Its schema is not the one that this program was made for.
+    #[error("{0}")]
+    Schema(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) if is_passing(database.code().as_deref()) => Self::Unavailable(error),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Self::Unavailable(error),
+            sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            _ => Self::Refused(error),
+        }
+    }
+}
+
+/// SQLSTATEs that say nothing of the statement: try again.
+fn is_passing(code: Option<&str>) -> bool {
+    const READ_ONLY: &str = "25006";
+    code.is_some_and(|code| ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == READ_ONLY)
+}
+
+impl Db {
+    /// Opens a pool. Connects at the first use.
+    pub fn open(url: &SecretString, max_connections: u32, acquire_timeout: Duration) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = url.expose_secret().parse().map_err(StoreError::Refused)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(acquire_timeout)
+            .max_lifetime(Duration::from_mins(30))
+            // Saves a round trip; a dead connection shows in the statement, which is then unavailable.
+            .test_before_acquire(false)
+            // A cancelled `begin` can hand back a connection with an open transaction; what the next
+            // borrower writes would then be lost though it was acknowledged.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    if connection.is_in_transaction() {
+                        connection.execute("ROLLBACK").await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(options.application_name("tillgate"));
+        Ok(Self { pool })
+    }
+
+    /// A connection of its own for one statement or a few.
+    pub async fn get(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// Brings the schema up to this program's. Safe to run by several processes at once.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        MIGRATIONS.run(&self.pool).await.map_err(|error| StoreError::Schema(error.to_string()))
+    }
+
+    /// Says no to a schema that is older or newer than this program.
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
+        let mut connection = self.get().await?;
+        let exists =
+            sqlx::query_scalar!(r#"SELECT to_regclass('_sqlx_migrations') IS NOT NULL AS "exists!""#).fetch_one(&mut *connection).await?;
+        let applied = if exists { applied_migrations(&mut connection).await? } else { Vec::new() };
+        let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+        match (known.iter().find(|version| !applied.contains(version)), applied.iter().find(|version| !known.contains(version))) {
+            (None, None) => Ok(()),
+            (Some(version), _) => Err(StoreError::Schema(format!("the database lacks migration {version}; run: tillgate migrate"))),
+            (None, Some(version)) => Err(StoreError::Schema(format!(
+                "the database has migration {version}, which is newer than this program; use the newer program"
+            ))),
+        }
+    }
+
+    /// Hears what other processes announce on a channel.
+    pub async fn listen(&self, channel: &str) -> Result<PgListener, StoreError> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen(channel).await?;
+        Ok(listener)
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.get().await?.ping().await?)
+    }
+
+    /// Waits for what is under way and closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+async fn applied_migrations(connection: &mut PgConnection) -> Result<Vec<i64>, StoreError> {
+    Ok(sqlx::query_scalar!("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(connection).await?)
+}

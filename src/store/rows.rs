@@ -1,0 +1,120 @@
+//! Rows as the tables hold them, and the way back to the domain's types.
+
+use rust_decimal::Decimal;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::ids::{CustomerId, MerchantId, OrderId, TradeId};
+use crate::domain::money::Amount;
+use crate::domain::order::{Kind, Order};
+use crate::domain::status::State;
+
+/// A row of `orders`, whole.
+#[derive(Debug)]
+pub struct OrderRow {
+    pub merchant_id: Uuid,
+    pub order_id: Uuid,
+    pub trade_id: String,
+    pub kind: String,
+    pub provider: String,
+    pub status: String,
+    pub stage: Option<String>,
+    pub sequence: i64,
+    pub coin: String,
+    pub provider_coin_id: String,
+    pub decimals: i32,
+    pub amount: Decimal,
+    pub amount_received: Decimal,
+    pub amount_confirmed: Decimal,
+    pub fee: Option<Decimal>,
+    pub late: bool,
+    pub customer: Option<String>,
+    pub destination: Option<Value>,
+    pub provider_user: Option<String>,
+    pub next_action: Option<Value>,
+    pub provider_reference: Option<String>,
+    pub txid: Option<String>,
+    pub confirmations: Option<i32>,
+    pub failure: Option<Value>,
+    pub claim: Option<Value>,
+    pub doubts: i16,
+    pub doubt_since: Option<OffsetDateTime>,
+    pub is_final: bool,
+    pub final_at: Option<OffsetDateTime>,
+    pub expires_at: Option<OffsetDateTime>,
+    pub metadata: Option<Value>,
+    pub fingerprint: Vec<u8>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+impl TryFrom<OrderRow> for Order {
+    type Error = StoreError;
+
+    fn try_from(row: OrderRow) -> Result<Self, StoreError> {
+        let kind: Kind = parsed(row.kind.parse().ok(), "kind", &row.kind)?;
+        let state = State::read(kind, &row.status, row.stage.as_deref());
+        Ok(Self {
+            merchant_id: MerchantId(row.merchant_id),
+            id: OrderId(row.order_id),
+            trade_id: parsed(TradeId::parse(&row.trade_id).ok(), "trade_id", &row.trade_id)?,
+            kind,
+            provider: parsed(row.provider.parse().ok(), "provider", &row.provider)?,
+            state: parsed(state, "status", &row.status)?,
+            sequence: row.sequence,
+            coin: row.coin,
+            provider_coin_id: row.provider_coin_id,
+            decimals: parsed(row.decimals.try_into().ok(), "decimals", "")?,
+            amount: amount(row.amount)?,
+            amount_received: amount(row.amount_received)?,
+            amount_confirmed: amount(row.amount_confirmed)?,
+            fee: row.fee.map(amount).transpose()?,
+            late: row.late,
+            customer: row.customer.map(|text| parsed(CustomerId::parse(&text).ok(), "customer", "")).transpose()?,
+            destination: document(row.destination, "destination")?,
+            provider_user: row.provider_user,
+            next_action: document(row.next_action, "next_action")?,
+            provider_reference: row.provider_reference,
+            txid: row.txid,
+            confirmations: row.confirmations,
+            failure: document(row.failure, "failure")?,
+            claim: document(row.claim, "claim")?,
+            doubts: row.doubts,
+            doubt_since: row.doubt_since,
+            is_final: row.is_final,
+            final_at: row.final_at,
+            expires_at: row.expires_at,
+            metadata: row.metadata,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// Orders from rows; fails if one of them cannot be read.
+pub fn orders(rows: Vec<OrderRow>) -> Result<Vec<Order>, StoreError> {
+    rows.into_iter().map(Order::try_from).collect()
+}
+
+fn amount(value: Decimal) -> Result<Amount, StoreError> {
+    parsed(Amount::from_decimal(value), "amount", "")
+}
+
+fn document<T: DeserializeOwned>(value: Option<Value>, column: &str) -> Result<Option<T>, StoreError> {
+    let read = |value| serde_json::from_value(value).map_err(|error| StoreError::Unreadable(format!("{column}: {error}")));
+    value.map(read).transpose()
+}
+
+/// What was read, or an error that names the column.
+pub fn parsed<T>(value: Option<T>, column: &str, text: &str) -> Result<T, StoreError> {
+    value.ok_or_else(|| StoreError::Unreadable(format!("{column} {text:?}")))
+}
+
+/// A value as the JSON that a column keeps.
+pub fn json<T: serde::Serialize>(value: Option<&T>) -> Result<Option<Value>, StoreError> {
+    let write = |value| serde_json::to_value(value).map_err(|error| StoreError::Unreadable(error.to_string()));
+    value.map(write).transpose()
+}

@@ -1,0 +1,78 @@
+//! `tasks`: what is to be done for open orders.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::StoreError;
+use super::rows::parsed;
+use crate::domain::agenda::Work;
+use crate::domain::ids::{MerchantId, OrderId};
+use crate::domain::recovery::Progress;
+
+/// A task that this worker keeps until its lease ends.
+#[derive(Clone, Copy, Debug)]
+pub struct LeasedTask {
+    /// Whose order it is about.
+    pub merchant_id: MerchantId,
+    /// The order.
+    pub order_id: OrderId,
+    /// What to do.
+    pub work: Work,
+    /// How it has gone so far.
+    pub progress: Progress,
+}
+
+/// Takes at most `limit` tasks of one kind that are due and that nobody keeps, oldest first, and
+/// keeps them until `leased_until`. Other workers take others at the same time.
+pub async fn claim(
+    connection: &mut PgConnection,
+    work: Work,
+    now: OffsetDateTime,
+    leased_until: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<LeasedTask>, StoreError> {
+    let rows = sqlx::query!(
+        "WITH due AS (
+             SELECT merchant_id, order_id FROM tasks
+             WHERE work = $1 AND due_at <= $2 AND (leased_until IS NULL OR leased_until <= $2)
+             ORDER BY due_at
+             LIMIT $4
+             FOR UPDATE SKIP LOCKED
+         )
+         UPDATE tasks SET leased_until = $3
+         FROM due WHERE tasks.merchant_id = due.merchant_id AND tasks.order_id = due.order_id
+         RETURNING tasks.merchant_id, tasks.order_id, tasks.work, tasks.tries, tasks.absent_since, tasks.absent_last",
+        work.to_string(),
+        now,
+        leased_until,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(LeasedTask {
+                merchant_id: MerchantId(row.merchant_id),
+                order_id: OrderId(row.order_id),
+                work: parsed(row.work.parse().ok(), "work", &row.work)?,
+                progress: Progress { tries: row.tries, absent_since: row.absent_since, absent_last: row.absent_last },
+            })
+        })
+        .collect()
+}
+
+/// The task of one order: when it is due and how it has gone. `None` where nothing is left to do.
+pub async fn of_order(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    order: OrderId,
+) -> Result<Option<(OffsetDateTime, Progress)>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT due_at, tries, absent_since, absent_last FROM tasks WHERE merchant_id = $1 AND order_id = $2",
+        merchant.0,
+        order.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| (row.due_at, Progress { tries: row.tries, absent_since: row.absent_since, absent_last: row.absent_last })))
+}

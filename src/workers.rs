@@ -1,0 +1,62 @@
+//! The loops: each looks at the rows for what is due, at its period or when woken. A step takes no
+//! input, so that it does not matter who runs it, how often, or what happened before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::agenda::Work;
+use crate::flows::error::FlowError;
+use crate::flows::{Context, link, work};
+
+/// How often a loop looks when nobody wakes it.
+const PERIOD: Duration = Duration::from_millis(500);
+/// How often links are looked at.
+const LINK_PERIOD: Duration = Duration::from_secs(5);
+
+/// Starts all loops. They stop claiming work when `stop` is cancelled; `tracker` knows when what
+/// they had claimed is finished.
+pub fn start(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationToken) {
+    let tasks = [
+        (Work::Submit, context.wake.submit.clone()),
+        (Work::Look, context.wake.look.clone()),
+        (Work::Expire, Arc::default()),
+        (Work::Close, Arc::default()),
+    ];
+    for (kind, notify) in tasks {
+        let (context, token) = (context.clone(), stop.clone());
+        tracker.spawn(run_every(PERIOD, notify, stop.clone(), move || {
+            let (context, token) = (context.clone(), token.clone());
+            async move { work::work(&context, kind, &token).await }
+        }));
+    }
+    let (context, token) = (context.clone(), stop.clone());
+    tracker.spawn(run_every(LINK_PERIOD, Arc::default(), stop.clone(), move || {
+        let (context, token) = (context.clone(), token.clone());
+        async move { link::refresh_due(&context, &token).await }
+    }));
+}
+
+/// Runs `step` at once, then each time the period is over or somebody wakes it, until the stop.
+async fn run_every<F, S>(period: Duration, notify: Arc<Notify>, stop: CancellationToken, step: S)
+where
+    F: Future<Output = Result<usize, FlowError>> + Send + 'static,
+    S: Fn() -> F,
+{
+    while !stop.is_cancelled() {
+        // A step of its own task: a panic in it ends the step, not the loop.
+        match tokio::spawn(step()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a worker's step failed and will be repeated"),
+            Err(panic) => tracing::error!(%panic, "a worker's step broke off and will be repeated"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = notify.notified() => {}
+            () = tokio::time::sleep(period) => {}
+        }
+    }
+}
