@@ -117,7 +117,8 @@ impl Task {
             // After a lost answer the first repetition waits, too: the provider may still be busy with it.
             State::Deposit(Deposit::Created) => {
                 let tries = progress.tries.max(i32::from(order.doubts > 0));
-                task(Work::Submit, (now + backoff(timing, tries)).min(deadline(order, timing, now)))
+                let (soon, last) = (now + backoff(timing, tries), deadline(order, timing, now));
+                task(Work::Submit, if last > now { soon.min(last) } else { soon })
             }
             State::Deposit(Deposit::AwaitingPayment | Deposit::PartiallyPaid) => {
                 task(Work::Expire, deadline(order, timing, now).max(retry))
@@ -190,3 +191,7 @@ fn gap(schedule: &[Duration], tries: i32) -> Duration {
     let index = usize::try_from(tries).unwrap_or_default();
     schedule.get(index).or(schedule.last()).copied().unwrap_or(Duration::from_mins(1))
 }
+
+#[cfg(test)]
+#[path = "agenda_tests.rs"]
+mod tests;

@@ -89,7 +89,8 @@ fn follow(heard: &mut Heard, before: &Order, report: &Report, fact: Option<Fact>
                 heard.finding = Some(contradiction(before, report));
             }
             if refusal == Refusal::TooLate && report.proven {
-                heard.received = record_of(report).map(|record| received(before, record, false));
+                let paid = record_of(report).filter(|record| record.standing == Standing::Paid);
+                heard.received = paid.map(|record| received(before, record, false));
             }
             return;
         }
@@ -100,20 +101,25 @@ fn follow(heard: &mut Heard, before: &Order, report: &Report, fact: Option<Fact>
         }
         heard.received = count_money(&mut heard.order, before, report, fact);
     }
-    if matches!(report.says, Says::TimeUp) && heard.order.claim.is_some() && before.state != heard.order.state {
-        heard.finding = Some(disproven(before));
-        heard.order.claim = None;
+    if matches!(report.says, Says::TimeUp)
+        && before.state != heard.order.state
+        && let Some(claim) = heard.order.claim.take()
+    {
+        heard.finding = claim.paid.then(|| disproven(before));
     }
     conclude(&mut heard.order, before, report, rules);
 }
 
 /// Keeps count of the attempts that may have moved money without our knowing.
 fn count_doubts(order: &mut Order, report: &Report, now: OffsetDateTime) {
+    // The provider is known to have it: whatever a call came to, it was this movement.
+    let taken = order.state.is_taken();
     match &report.says {
-        Says::Answer { outcome: Outcome::Unknown(_), late: false } => order.doubts += 1,
-        Says::Answer { outcome: Outcome::Unknown(_), late: true } => {}
-        Says::Answer { outcome: Outcome::Duplicate(_), .. } => order.doubts = order.doubts.max(1),
         Says::Answer { outcome: Outcome::Accepted(_), .. } => order.doubts = 0,
+        Says::Answer { .. } if taken => {}
+        Says::Answer { outcome: Outcome::Unknown(_), late: false } if a_call_may_be_open(order) => order.doubts += 1,
+        Says::Answer { outcome: Outcome::Unknown(_), late: true } => {}
+        Says::Answer { outcome: Outcome::Unknown(_) | Outcome::Duplicate(_), .. } => order.doubts = order.doubts.max(1),
         Says::Answer { late: true, .. } => order.doubts = (order.doubts - 1).max(0),
         Says::Record(record) if report.proven && record.standing != Standing::Awaiting => order.doubts = 0,
         Says::Decision { decision: Decision::Confirm | Decision::Reject, .. } => order.doubts = 0,
@@ -176,10 +182,24 @@ fn doubtful(order: &Order, review: Review) -> Option<Fact> {
 
 /// What is learnt from a report that agrees with the order.
 fn fact(order: &Order, report: &Report, policy: &Policy) -> Option<Fact> {
+    if is_about_an_earlier_call(order, report) {
+        return None;
+    }
     match order.state {
         State::Deposit(state) => deposit_fact(order, state, report, policy).map(Fact::Deposit),
         State::Payout(_) => payout_fact(report).map(Fact::Payout),
     }
+}
+
+/// A late answer by which nothing moved lifts a doubt. Where another call may be open by now, that
+/// call's own answer decides.
+fn is_about_an_earlier_call(order: &Order, report: &Report) -> bool {
+    let moved = |outcome: &Outcome| matches!(outcome, Outcome::Accepted(_) | Outcome::Duplicate(_));
+    a_call_may_be_open(order) && matches!(&report.says, Says::Answer { outcome, late: true } if !moved(outcome))
+}
+
+fn a_call_may_be_open(order: &Order) -> bool {
+    matches!(order.state, State::Payout(Payout::Submitting) | State::Deposit(Deposit::Created))
 }
 
 fn deposit_fact(order: &Order, state: Deposit, report: &Report, policy: &Policy) -> Option<DepositFact> {
@@ -193,11 +213,14 @@ fn deposit_fact(order: &Order, state: Deposit, report: &Report, policy: &Policy)
         },
         Says::Record(record) => deposit_record_fact(order, state, record.standing, report.proven, policy),
         Says::TimeUp => Some(match policy.under {
+            // Somebody said that it failed, and until the end the provider knew of no payment.
+            _ if state == Deposit::Verifying && claimed_failure(order) => DepositFact::Failed,
             _ if state != Deposit::PartiallyPaid => DepositFact::TimeUp,
             Under::Wait => DepositFact::TimeUp,
             Under::Accept => DepositFact::Paid,
             Under::Review => DepositFact::Doubtful(Review::UnderPaid),
         }),
+        Says::GaveUp if order.state.ends_at_once() || order.state.ends_later() => None,
         Says::GaveUp => Some(DepositFact::Doubtful(Review::Unproven)),
         Says::Cancel => Some(DepositFact::Cancel),
         Says::Decision { decision, .. } => Some(match decision {
@@ -210,17 +233,18 @@ fn deposit_fact(order: &Order, state: Deposit, report: &Report, policy: &Policy)
 
 fn deposit_record_fact(order: &Order, state: Deposit, standing: Standing, proven: bool, policy: &Policy) -> Option<DepositFact> {
     let late = order.late || matches!(state, Deposit::Expired | Deposit::Canceled);
-    let claimed_failure = order.claim.as_ref().is_some_and(|claim| !claim.paid);
     match standing {
         Standing::Paid | Standing::Failed if !proven => Some(DepositFact::Claimed),
         Standing::Paid if late && !order.is_final && policy.late == AcceptOrReview::Review => Some(DepositFact::Doubtful(Review::Late)),
         Standing::Paid => Some(DepositFact::Paid),
         Standing::Failed => Some(DepositFact::Failed),
-        // Somebody says that it failed, and the provider, asked, says that nobody paid.
-        Standing::Awaiting if proven && claimed_failure => Some(DepositFact::Failed),
         Standing::Awaiting => None,
         Standing::Accepted | Standing::InReview | Standing::Broadcast => proven.then_some(DepositFact::AllSeen),
     }
+}
+
+fn claimed_failure(order: &Order) -> bool {
+    order.claim.as_ref().is_some_and(|claim| !claim.paid)
 }
 
 fn payout_fact(report: &Report) -> Option<PayoutFact> {
@@ -270,7 +294,7 @@ fn amend(order: &mut Order, record: &ProviderRecord, report: &Report) {
         }
     }
     fill(&mut order.provider_reference, &record.reference);
-    if record.standing == Standing::Paid {
+    if record.standing != Standing::Awaiting {
         fill(&mut order.fee, &record.fee);
     }
     fill(&mut order.txid, &record.txid);
@@ -286,6 +310,8 @@ fn amend(order: &mut Order, record: &ProviderRecord, report: &Report) {
 /// Writes down the money that a fact proves.
 fn count_money(order: &mut Order, before: &Order, report: &Report, fact: Option<Fact>) -> Option<Received> {
     match fact {
+        // The deadline brings no money: what was seen counts, as far as it went.
+        Some(Fact::Deposit(_)) if matches!(report.says, Says::TimeUp) => None,
         Some(Fact::Deposit(DepositFact::Paid | DepositFact::Confirm | DepositFact::Doubtful(Review::Late))) => {
             let fresh = before.amount_received.is_zero();
             let claim = order.claim.take();
@@ -293,12 +319,14 @@ fn count_money(order: &mut Order, before: &Order, report: &Report, fact: Option<
                 order.provider_reference = order.provider_reference.take().or(claim.reference);
                 order.fee = order.fee.or(claim.fee);
             }
-            order.amount_received = order.amount;
-            order.amount_confirmed = order.amount;
+            if fresh {
+                order.amount_received = order.amount;
+            }
+            order.amount_confirmed = order.amount_received;
             let record = record_of(report).cloned().unwrap_or_else(|| ProviderRecord::new(Standing::Paid));
             fresh.then(|| received(order, &record, true))
         }
-        Some(Fact::Payout(PayoutFact::Paid | PayoutFact::Confirm)) if order.state == State::Payout(Payout::Succeeded) => {
+        _ if order.state == State::Payout(Payout::Succeeded) => {
             order.amount_confirmed = order.amount;
             order.amount_received = order.amount.minus(order.fee.unwrap_or_default()).unwrap_or_default();
             None
@@ -324,7 +352,7 @@ fn explain(order: &mut Order, before: &Order, report: &Report) {
     }
     let failure = |code: &str, message: String| Some(Failure { code: code.to_owned(), provider_code: None, message });
     order.failure = match (order.state, &report.says) {
-        (_, Says::Answer { outcome: Outcome::Refused(code), .. }) => {
+        (State::Deposit(Deposit::Failed) | State::Payout(Payout::Failed), Says::Answer { outcome: Outcome::Refused(code), .. }) => {
             Some(Failure { code: code.code.to_owned(), provider_code: Some(code.provider_code.clone()), message: code.message.clone() })
         }
         (State::Deposit(Deposit::RequiresReview(review)) | State::Payout(Payout::RequiresReview(review)), _) => {
@@ -364,6 +392,7 @@ fn conclude(order: &mut Order, before: &Order, report: &Report, rules: Rules<'_>
     } else if order.state.ends_at_once() && !before.is_final {
         order.is_final = true;
         order.final_at = Some(rules.now);
+        order.claim = None;
     } else if was_over && !order.state.ends_later() {
         order.final_at = None;
     }

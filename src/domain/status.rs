@@ -329,16 +329,18 @@ fn advance_payout(state: Payout, fact: PayoutFact, circumstances: Circumstances)
         },
         F::Duplicate | F::Accepted => match state {
             Submitting | OutcomeUnknown | Accepted => Ok(Accepted),
+            RequiresReview(Review::OutcomeUnknown) if fact == F::Accepted => Ok(Accepted),
             Queued | RequiresApproval => Ok(RequiresReview(Review::Mismatch)),
             ProviderReview | Broadcast | Succeeded | Failed | Canceled | Rejected | RequiresReview(_) => Ok(state),
         },
         F::InReview => match state {
-            Submitting | OutcomeUnknown | Accepted | ProviderReview => Ok(ProviderReview),
+            Submitting | OutcomeUnknown | Accepted | ProviderReview | RequiresReview(Review::OutcomeUnknown) => Ok(ProviderReview),
             Queued | RequiresApproval => Ok(RequiresReview(Review::Mismatch)),
             Broadcast | Succeeded | Failed | Canceled | Rejected | RequiresReview(_) => Ok(state),
         },
         F::Broadcast => match state {
             Submitting | OutcomeUnknown | Accepted | ProviderReview | Broadcast => Ok(Broadcast),
+            RequiresReview(Review::OutcomeUnknown) => Ok(Broadcast),
             Queued | RequiresApproval => Ok(RequiresReview(Review::Mismatch)),
             Succeeded | Failed | Canceled | Rejected | RequiresReview(_) => Ok(state),
         },
@@ -390,6 +392,8 @@ fn advance_payout(state: Payout, fact: PayoutFact, circumstances: Circumstances)
             Succeeded | Failed | Canceled | Rejected | RequiresReview(_) => Err(NotReviewable),
         },
         F::Retry => match state {
+            // A mismatch means that the provider has a movement under this id.
+            RequiresReview(Review::Mismatch) => Err(MightPayTwice),
             RequiresReview(_) if doubtful => Err(MightPayTwice),
             RequiresReview(_) => Ok(Queued),
             Queued | RequiresApproval | Submitting | OutcomeUnknown | Accepted | ProviderReview | Broadcast => Err(NotReviewable),
@@ -512,6 +516,18 @@ impl State {
             Self::Payout(Payout::Succeeded | Payout::Failed | Payout::Canceled | Payout::Rejected) => true,
             Self::Payout(Payout::Queued | Payout::RequiresApproval | Payout::Submitting | Payout::OutcomeUnknown) => false,
             Self::Payout(Payout::Accepted | Payout::ProviderReview | Payout::Broadcast | Payout::RequiresReview(_)) => false,
+        }
+    }
+
+    /// Whether the provider is known to have it in hand.
+    pub fn is_taken(self) -> bool {
+        match self {
+            Self::Deposit(Deposit::AwaitingPayment | Deposit::Verifying | Deposit::PartiallyPaid | Deposit::Confirming) => true,
+            Self::Deposit(Deposit::Created | Deposit::Succeeded | Deposit::Expired | Deposit::Failed | Deposit::Canceled) => false,
+            Self::Deposit(Deposit::RequiresReview(review)) | Self::Payout(Payout::RequiresReview(review)) => review == Review::Mismatch,
+            Self::Payout(Payout::Accepted | Payout::ProviderReview | Payout::Broadcast) => true,
+            Self::Payout(Payout::Queued | Payout::RequiresApproval | Payout::Submitting | Payout::OutcomeUnknown) => false,
+            Self::Payout(Payout::Succeeded | Payout::Failed | Payout::Canceled | Payout::Rejected) => false,
         }
     }
 

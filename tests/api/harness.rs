@@ -1,0 +1,349 @@
+//! A gateway of its own for each test, and the law that is checked at its end.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix_web::web;
+use rust_decimal::Decimal;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+use tillgate::app::private_postgres::{Options as PostgresOptions, PrivatePostgres};
+use tillgate::app::{self};
+use tillgate::config::Settings;
+use tillgate::domain::agenda::Work;
+use tillgate::domain::clock::Clock;
+use tillgate::domain::order::Provider;
+use tillgate::flows::setup::{self, KeyWish, MerchantDocument};
+use tillgate::flows::tenant::Scope;
+use tillgate::flows::{Context, link, work};
+use tillgate::http::{self, auth::TrustedProxies};
+use tillgate::sandbox::{ClientSetup, Options, Sandbox};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+pub const USDT: &str = "5";
+pub const ADA: &str = "42";
+/// The present of every test, until it advances.
+pub const START: i64 = 1_800_000_000;
+
+/// A gateway, its database, the simulated providers and a merchant with a key.
+pub struct TestApp {
+    pub api: String,
+    pub key: SecretString,
+    pub sandbox: Sandbox,
+    pub context: Arc<Context>,
+    pub clock: Clock,
+    pub database: String,
+    pub http: reqwest::Client,
+    server: actix_web::dev::ServerHandle,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The string at this key.
+    pub fn text(&self, key: &str) -> &str {
+        self.body[key].as_str().unwrap_or_default()
+    }
+}
+
+/// The server that all tests of this process share; each test has a database of its own.
+fn postgres() -> &'static PrivatePostgres {
+    static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
+    POSTGRES.get_or_init(|| PrivatePostgres::start(&PostgresOptions::temporary()).expect("a private Postgres"))
+}
+
+/// The address of a fresh database on the shared server, with the schema.
+pub async fn fresh_database() -> String {
+    static TEMPLATE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+    TEMPLATE
+        .get_or_init(|| async {
+            execute("CREATE DATABASE template_house").await;
+            let url = postgres().url("template_house").into();
+            let db = tillgate::store::Db::open(&url, 1, Duration::from_secs(5)).expect("a pool");
+            db.migrate().await.expect("the schema");
+            db.close().await;
+        })
+        .await;
+    static LAST: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let name = format!("test_{}", LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+    // One at a time: a template must not be in use while it is copied.
+    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _one = ONE.lock().await;
+    execute(&format!("CREATE DATABASE {name} TEMPLATE template_house")).await;
+    postgres().url(&name)
+}
+
+async fn execute(sql: &str) {
+    let mut connection = PgConnection::connect(&postgres().url("postgres")).await.expect("a connection");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect("a statement");
+}
+
+/// A port that is free now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+impl TestApp {
+    /// A gateway with short times for what cannot be stepped.
+    pub async fn start() -> Self {
+        Self::start_with(&[], &json!({})).await
+    }
+
+    /// A gateway with these settings (as in the environment), whose merchant's FOMO account has these extra ones.
+    pub async fn start_with(variables: &[(&str, &str)], account: &Value) -> Self {
+        let database = fresh_database().await;
+        let sandbox = Sandbox::start(Options { manual_callbacks: true, ..Options::default() }).await.expect("the sandbox");
+        sandbox.set_clock(Some(START));
+        let clock = Clock::manual(OffsetDateTime::from_unix_timestamp(START).expect("a time"), 1);
+        let port = free_port();
+        let settings = settings(&database, port, variables);
+        let context = web::Data::new(app::context(&settings, clock.clone()).expect("a context"));
+        setup::apply(&context, &merchant("acme", &sandbox, account)).await.expect("a merchant");
+        let key = make_key(&context, "acme", &[Scope::Admin]).await;
+        let (server, address) =
+            http::serve(context.clone(), TrustedProxies::default(), settings.server.bind, Duration::from_secs(1)).expect("a server");
+        let handle = server.handle();
+        tokio::spawn(server);
+        let app = Self {
+            api: format!("http://{address}"),
+            key,
+            sandbox,
+            context: context.into_inner(),
+            clock,
+            database,
+            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            server: handle,
+        };
+        app.sandbox.set_merchant_balance("acme", USDT, Decimal::from(1000));
+        app
+    }
+
+    /// Sends a request with the merchant's key.
+    pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.call_as(self.key.expose_secret(), method, path, body).await
+    }
+
+    /// Sends a request with some key.
+    pub async fn call_as(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let method = method.parse().expect("a method");
+        let mut request = self.http.request(method, format!("{}{path}", self.api)).bearer_auth(key);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        read(request.send().await.expect("an answer")).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call("POST", path, Some(body)).await
+    }
+
+    /// Links customer `ada` to FOMO's user 42, who has 1000 usdt.
+    pub async fn link_ada(&self) {
+        let session = self.sandbox.create_user(ADA, "Ada", &[(USDT, Decimal::from(1000))]);
+        let code = self.sandbox.authorize(&session, "acme").expect("a code");
+        let linked = self.post("/v1/customers/ada/links", &json!({ "provider": "fomo", "code": code })).await;
+        assert_eq!(linked.status, 201, "{:?}", linked.body);
+    }
+
+    /// A deposit of 12.5 usdt by Ada.
+    pub async fn deposit(&self, trade_id: &str) -> Answer {
+        self.post("/v1/deposits", &deposit_wish(trade_id)).await
+    }
+
+    /// A payout of 12.5 usdt to Ada.
+    pub async fn payout(&self, trade_id: &str) -> Answer {
+        self.post("/v1/payouts", &payout_wish(trade_id)).await
+    }
+
+    /// Ada confirms a deposit in FOMO's app. Gives FOMO's status.
+    pub async fn confirm(&self, trade_id: &str) -> Option<i64> {
+        self.sandbox.confirm_pay(trade_id, None).await
+    }
+
+    /// FOMO sends the callbacks that it has to send now.
+    pub async fn callbacks(&self) -> Vec<u16> {
+        self.sandbox.deliver_callbacks().await.into_iter().map(|delivered| delivered.status_code).collect()
+    }
+
+    /// A worker does all of one kind that is due now. Gives the number of tasks.
+    pub async fn work(&self, kind: Work) -> usize {
+        work::work(&self.context, kind, &CancellationToken::new()).await.expect("a worker's step")
+    }
+
+    /// Workers send what waits to be sent.
+    pub async fn submit(&self) -> usize {
+        self.work(Work::Submit).await
+    }
+
+    /// Workers ask the provider about what is unknown or unproven.
+    pub async fn look(&self) -> usize {
+        self.work(Work::Look).await
+    }
+
+    /// All workers step until nothing is due now.
+    pub async fn settle_down(&self) {
+        for _ in 0..20 {
+            let mut done = 0;
+            for kind in [Work::Submit, Work::Look, Work::Expire, Work::Close] {
+                done += self.work(kind).await;
+            }
+            if done == 0 {
+                return;
+            }
+        }
+        panic!("the workers never come to rest");
+    }
+
+    /// Workers keep links fresh.
+    pub async fn refresh_links(&self) -> usize {
+        link::refresh_due(&self.context, &CancellationToken::new()).await.expect("a worker's step")
+    }
+
+    /// Time passes, here and at the provider.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.sandbox.set_clock(Some(self.clock.now().unix_timestamp()));
+    }
+
+    /// Time passes in small steps while the workers work, and FOMO's callbacks come if `callbacks`.
+    pub async fn live(&self, by: Duration, step: Duration, callbacks: bool) {
+        let mut passed = Duration::ZERO;
+        while passed < by {
+            self.advance(step);
+            passed += step;
+            if callbacks {
+                self.callbacks().await;
+            }
+            self.settle_down().await;
+        }
+    }
+
+    /// The status and stage of an order, as `status` or `status/stage`.
+    pub async fn place(&self, collection: &str, trade_id: &str) -> String {
+        let order = self.get(&format!("/v1/{collection}/{trade_id}")).await;
+        let status = order.text("status").to_owned();
+        order.body["stage"].as_str().map_or(status.clone(), |stage| format!("{status}/{stage}"))
+    }
+
+    /// A connection to the test's database, for looking.
+    pub async fn database(&self) -> PgConnection {
+        PgConnection::connect(&self.database).await.expect("a connection")
+    }
+
+    /// Where FOMO was told to report an order to.
+    pub fn server_uri(&self, trade_id: &str) -> String {
+        let calls = self.sandbox.call_log();
+        let call = calls.iter().rev().find(|call| call.trade_id.as_deref() == Some(trade_id) && call.params.contains_key("server_uri"));
+        call.expect("FOMO was told where to report to").params["server_uri"].clone()
+    }
+
+    /// Ends the test: what the law says must hold, whatever happened.
+    pub async fn finish(self) {
+        check_law(&self).await;
+        self.server.stop(false).await;
+        self.sandbox.stop().await;
+        self.context.db.close().await;
+    }
+}
+
+/// The settings of a test's gateway.
+pub fn settings(database: &str, port: u16, variables: &[(&str, &str)]) -> Settings {
+    let own = [
+        ("TILLGATE__DATABASE__URL", database.to_owned()),
+        ("TILLGATE__VAULT__KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
+        ("TILLGATE__SERVER__BIND", format!("127.0.0.1:{port}")),
+        ("TILLGATE__SERVER__PUBLIC_URL", format!("http://127.0.0.1:{port}")),
+        ("TILLGATE__TIMING__PROVIDER_TIMEOUT", "500ms".to_owned()),
+    ];
+    let given = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let mut all: BTreeMap<String, String> = own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    all.extend(given.map(|(name, value)| (name.to_owned(), value)));
+    Settings::load(std::path::Path::new("/nonexistent"), all.into_iter()).expect("settings")
+}
+
+/// A merchant with an account at the simulated FOMO.
+pub fn merchant(name: &str, sandbox: &Sandbox, extra: &Value) -> MerchantDocument {
+    let client = ClientSetup::default();
+    let mut fomo = json!({
+        "base_url": sandbox.fomo_base_url(),
+        "client_id": client.client_id,
+        "client_secret": client.client_secret,
+        "wallet_pwd": client.wallet_pwd,
+        "redirect_uri": client.redirect_uri,
+    });
+    let map = fomo.as_object_mut().expect("an object");
+    map.extend(extra.as_object().expect("an object").clone());
+    MerchantDocument { name: name.to_owned(), return_origins: Vec::new(), accounts: BTreeMap::from([(Provider::Fomo, map.clone())]) }
+}
+
+/// A key of a merchant.
+pub async fn make_key(context: &Context, merchant: &str, scopes: &[Scope]) -> SecretString {
+    let wish = KeyWish { scopes: scopes.to_vec(), allow_ips: Vec::new(), expires_at: None };
+    setup::create_key(context, merchant, &wish).await.expect("a key").1
+}
+
+pub fn deposit_wish(trade_id: &str) -> Value {
+    json!({ "trade_id": trade_id, "provider": "fomo", "coin": "usdt", "amount": "12.5", "customer": "ada" })
+}
+
+pub fn payout_wish(trade_id: &str) -> Value {
+    let destination = json!({ "type": "fomo_user", "user_id": ADA });
+    json!({ "trade_id": trade_id, "provider": "fomo", "coin": "usdt", "amount": "12.5", "destination": destination })
+}
+
+/// An answer with its body, which is JSON or empty.
+pub async fn read(response: reqwest::Response) -> Answer {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.expect("a body");
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Answer { status, headers, body }
+}
+
+/// The law, as far as it shows in the database and in the provider's books.
+async fn check_law(app: &TestApp) {
+    let mut database = app.database().await;
+    let broken: Vec<(String, String)> = sqlx::query_as(
+        "SELECT 'steps without a gap', trade_id FROM orders o
+         WHERE (SELECT array_agg(sequence ORDER BY sequence) FROM steps s WHERE s.merchant_id = o.merchant_id AND s.order_id = o.order_id)
+               IS DISTINCT FROM (SELECT array_agg(n) FROM generate_series(1, o.sequence) n)
+         UNION ALL
+         SELECT 'an event for each step', trade_id FROM orders o
+         WHERE (SELECT count(*) FROM events e WHERE e.merchant_id = o.merchant_id AND e.order_id = o.order_id) <> o.sequence
+         UNION ALL
+         SELECT 'received is the sum of receipts', trade_id FROM orders o
+         WHERE kind = 'deposit' AND amount_received <>
+               (SELECT coalesce(sum(amount), 0) FROM receipts r WHERE r.merchant_id = o.merchant_id AND r.order_id = o.order_id)
+         UNION ALL
+         SELECT 'the last step is where the order is', trade_id FROM orders o
+         WHERE NOT EXISTS (SELECT FROM steps s WHERE s.merchant_id = o.merchant_id AND s.order_id = o.order_id
+                           AND s.sequence = o.sequence AND s.status = o.status AND s.stage IS NOT DISTINCT FROM o.stage)
+         UNION ALL
+         SELECT 'a final order has no task', trade_id FROM orders o JOIN tasks t USING (merchant_id, order_id)
+         WHERE o.is_final AND t.work <> 'look'",
+    )
+    .fetch_all(&mut database)
+    .await
+    .expect("the law can be checked");
+    assert!(broken.is_empty(), "the law is broken: {broken:?}");
+    let orders: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT trade_id, kind, status FROM orders").fetch_all(&mut database).await.expect("orders");
+    for (trade_id, kind, status) in orders {
+        let executions = app.sandbox.executions(&trade_id);
+        assert!(executions <= 1, "{trade_id} was carried out {executions} times");
+        assert!(status != "succeeded" || executions == 1 || kind == "deposit", "{trade_id} succeeded, and FOMO did not pay it");
+        assert!(status != "failed" || executions == 0, "{trade_id} failed, and FOMO paid it");
+    }
+}

@@ -1,0 +1,5 @@
+//! The gateway as its users meet it: over real HTTP, on a real Postgres, with FOMO simulated from its
+//! document. Time stands still until a test moves it, and workers step when a test says so.
+
+mod harness;
+mod orders;
