@@ -27,15 +27,27 @@ pub enum FlowError {
     /// The provider cannot be asked now.
     #[error("the provider is not available: {0}")]
     ProviderUnavailable(String),
-    /// The database cannot be used now, or our code has a mistake.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A secret cannot be sealed or opened.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
+    /// The database cannot be used now: the same may work later.
+    #[error("{0}")]
+    Unavailable(String),
     /// Our own mistake.
     #[error("{0}")]
     Internal(String),
+}
+
+impl From<StoreError> for FlowError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
+            StoreError::Refused(_) | StoreError::Unreadable(_) | StoreError::Schema(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<VaultError> for FlowError {
+    fn from(error: VaultError) -> Self {
+        Self::Internal(error.to_string())
+    }
 }
 
 /// A field that is wrong.

@@ -19,7 +19,8 @@ use super::tenant::{ProviderAccount, tenant};
 use crate::domain::ids::{CustomerId, MerchantId};
 use crate::domain::order::{Order, Provider};
 use crate::providers::{LinkError, Tokens};
-use crate::store::links::{self, LinkKey, LinkRow, NewTokens, TokenRow};
+pub use crate::store::links::LinkRow;
+use crate::store::links::{self, LinkKey, NewTokens, TokenRow};
 
 /// An access token is fetched anew this long before it dies, or in the last fifth of its life.
 const AHEAD: Duration = Duration::from_mins(5);

@@ -11,7 +11,8 @@ use crate::domain::agenda::{WaitingFor, waiting_for};
 use crate::domain::event::DiscrepancyBody;
 use crate::domain::ids::{AttemptId, DiscrepancyId, MerchantId, ReportId, TradeId};
 use crate::domain::order::{Kind, Order};
-use crate::store::orders::{self, Filter};
+use crate::store::orders;
+pub use crate::store::orders::Filter;
 use crate::store::timeline::{self, AttemptRow, ReportRow, StepRow};
 use crate::store::{discrepancies, tasks};
 

@@ -161,7 +161,7 @@ pub async fn authenticate(context: &Context, key: &SecretString, address: Option
         None => {
             let all: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
             let row = keys::by_hash(&mut *context.db.get().await?, &all).await?;
-            let caller = row.map(caller);
+            let caller = row.as_ref().map(caller);
             context.tenants.callers.put(hashes[0], caller.clone(), now);
             caller
         }
@@ -175,7 +175,7 @@ pub async fn authenticate(context: &Context, key: &SecretString, address: Option
     }))
 }
 
-fn caller(row: keys::KeyRow) -> Caller {
+fn caller(row: &keys::KeyRow) -> Caller {
     Caller {
         merchant: row.merchant_id,
         key: row.id,

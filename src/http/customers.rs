@@ -14,8 +14,8 @@ use super::problem::Problem;
 use crate::domain::ids::CustomerId;
 use crate::domain::order::Provider;
 use crate::flows::error::FlowError;
+use crate::flows::link::LinkRow;
 use crate::flows::{self, Context};
-use crate::store::links::LinkRow;
 
 /// A link to be made with the code that the wallet's app gave.
 #[derive(Deserialize, ToSchema)]

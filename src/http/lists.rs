@@ -10,7 +10,7 @@ use crate::domain::ids::OrderId;
 use crate::domain::order::{Kind, Provider};
 use crate::domain::status::State;
 use crate::flows::error::FlowError;
-use crate::store::orders::Filter;
+use crate::flows::read::Filter;
 
 const PAGE: usize = 20;
 const LARGEST_PAGE: usize = 100;

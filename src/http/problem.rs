@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 
 use super::request_id;
 use crate::flows::error::{FieldError, FlowError};
-use crate::store::StoreError;
 
 /// A problem (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -68,16 +67,14 @@ impl From<FlowError> for Problem {
                 tracing::warn!(why, "the provider is not available");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable", "The provider cannot be asked now. Try again later.")
             }
-            FlowError::Store(error @ StoreError::Unavailable(_)) => {
-                tracing::error!(%error, "the database is not available");
+            FlowError::Unavailable(error) => {
+                tracing::error!(error, "the database is not available");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "unavailable",
                     "Nothing could be stored or read now. Repeating the request is safe.",
                 )
             }
-            FlowError::Store(error) => Self::internal(&error),
-            FlowError::Vault(error) => Self::internal(&error),
             FlowError::Internal(error) => Self::internal(&error),
         }
     }

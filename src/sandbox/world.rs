@@ -35,6 +35,7 @@ impl World {
 }
 
 /// An unguessable token of 32 hex digits.
+#[expect(clippy::expect_used, reason = "without randomness there is nothing to simulate")]
 pub(super) fn fresh_token() -> String {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");

@@ -8,7 +8,7 @@ use super::StoreError;
 use super::links::TokenRow;
 use super::rows::{OrderRow, json, orders};
 use crate::domain::agenda::Task;
-use crate::domain::ids::{AttemptId, EventId, MerchantId, OrderId, TradeId};
+use crate::domain::ids::{AttemptId, CustomerId, EventId, MerchantId, OrderId, TradeId};
 use crate::domain::order::{Kind, Order};
 
 /// A new order with all that is written with it.
@@ -82,7 +82,7 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
         "#,
         new.needs_link,
         order.merchant_id.0,
-        order.customer.as_ref().map(|customer| customer.as_str()),
+        order.customer.as_ref().map(CustomerId::as_str),
         order.provider.to_string(),
         order.id.0,
         order.trade_id.as_str(),

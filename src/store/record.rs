@@ -10,6 +10,7 @@ use super::rows::json;
 use crate::domain::agenda::Task;
 use crate::domain::hearing::Received;
 use crate::domain::ids::{AttemptId, DiscrepancyId, EventId, ReceiptId, ReportId};
+use crate::domain::money::Amount;
 use crate::domain::order::Order;
 use crate::domain::recovery::Progress;
 use crate::domain::report::{Channel, Finding};
@@ -147,7 +148,7 @@ pub async fn record(connection: &mut PgConnection, record: &Record<'_>) -> Resul
         order.state.stage(),
         order.amount_received.to_decimal(),
         order.amount_confirmed.to_decimal(),
-        order.fee.map(|fee| fee.to_decimal()),
+        order.fee.map(Amount::to_decimal),
         order.late,
         json(order.next_action.as_ref())?,
         order.provider_reference,
@@ -191,7 +192,7 @@ pub async fn record(connection: &mut PgConnection, record: &Record<'_>) -> Resul
         receipt.is_some_and(|receipt| receipt.1.matched),
         order.coin,
         receipt.map(|receipt| receipt.1.amount.to_decimal()),
-        receipt.and_then(|receipt| receipt.1.fee).map(|fee| fee.to_decimal()),
+        receipt.and_then(|receipt| receipt.1.fee).map(Amount::to_decimal),
         receipt.map(|receipt| receipt.2.0),
         receipt.map(|receipt| receipt.3),
         finding.map(|finding| finding.0.0),

@@ -1,5 +1,7 @@
 //! The gateway as its users meet it: over real HTTP, on a real Postgres, with FOMO simulated from its
 //! document. Time stands still until a test moves it, and workers step when a test says so.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
 mod harness;
 mod orders;

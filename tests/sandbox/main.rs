@@ -1,5 +1,7 @@
 //! The sandbox over real HTTP, as a merchant sees it. Time is moved by hand; nothing sleeps.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
 mod callbacks;
 mod checks;
 mod control;

@@ -20,7 +20,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::domain::clock::Clock;
 
 use binaries::Search;
 pub use error::PrivatePostgresError;
@@ -144,7 +146,7 @@ impl PrivatePostgres {
     fn wait_until_ready(&mut self, data: &Path) -> Result<(), PrivatePostgresError> {
         let Some(server) = &mut self.server else { return Ok(()) };
         let log = self.socket_folder.join(folder::LOG);
-        let (pid, deadline) = (server.id().to_string(), Instant::now() + READY_WITHIN);
+        let (pid, deadline) = (server.id().to_string(), Clock::system().instant() + READY_WITHIN);
         loop {
             let state = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
             let mut lines = state.lines();
@@ -154,7 +156,7 @@ impl PrivatePostgres {
             if server.try_wait().map_err(io_error("waiting for", data))?.is_some() {
                 return Err(PrivatePostgresError::Exited(last_lines(&log)));
             }
-            if Instant::now() > deadline {
+            if Clock::system().instant() > deadline {
                 return Err(PrivatePostgresError::NotReady(last_lines(&log)));
             }
             std::thread::sleep(LOOK_AGAIN);
@@ -171,12 +173,12 @@ impl Drop for PrivatePostgres {
 
 /// Asks for a fast shutdown, waits, and kills what does not follow.
 fn stop(mut server: Child) -> Result<(), PrivatePostgresError> {
-    let deadline = Instant::now() + STOP_WITHIN;
+    let deadline = Clock::system().instant() + STOP_WITHIN;
     process::interrupt(&server);
     loop {
         match server.try_wait() {
             Ok(Some(_)) => return Ok(()),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
+            Ok(None) if Clock::system().instant() < deadline => std::thread::sleep(LOOK_AGAIN),
             Ok(None) | Err(_) => {
                 let _ = server.kill();
                 let _ = server.wait();
@@ -188,8 +190,8 @@ fn stop(mut server: Child) -> Result<(), PrivatePostgresError> {
 
 /// After a killed `dev` its server needs a moment to leave the data. If it stays, the new server's own message says so.
 fn wait_until_free(data: &Path) {
-    let deadline = Instant::now() + FREE_WITHIN;
-    while served_by(&data.join("postmaster.pid")).is_some() && Instant::now() < deadline {
+    let deadline = Clock::system().instant() + FREE_WITHIN;
+    while served_by(&data.join("postmaster.pid")).is_some() && Clock::system().instant() < deadline {
         std::thread::sleep(LOOK_AGAIN);
     }
 }

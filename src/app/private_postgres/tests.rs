@@ -2,7 +2,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::domain::clock::Clock;
 
 use sqlx::{Connection, PgConnection};
 
@@ -37,9 +39,9 @@ impl Place {
 
 /// Waits for what happens in another process; fails after ten seconds.
 fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Clock::system().instant() + Duration::from_secs(10);
     while !happened() {
-        assert!(Instant::now() < deadline, "{what} did not happen");
+        assert!(Clock::system().instant() < deadline, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
