@@ -10,12 +10,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::agenda::Work;
 use crate::flows::error::FlowError;
-use crate::flows::{Context, link, work};
+use crate::flows::{Context, coins, link, work};
 
 /// How often a loop looks when nobody wakes it.
 const PERIOD: Duration = Duration::from_millis(500);
-/// How often links are looked at.
-const LINK_PERIOD: Duration = Duration::from_secs(5);
+/// How often links and lists of coins are looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
 /// Starts all loops. They stop claiming work when `stop` is cancelled; `tracker` knows when what
 /// they had claimed is finished.
@@ -33,10 +33,15 @@ pub fn start(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationT
             async move { work::work(&context, kind, &token).await }
         }));
     }
-    let (context, token) = (context.clone(), stop.clone());
-    tracker.spawn(run_every(LINK_PERIOD, Arc::default(), stop.clone(), move || {
-        let (context, token) = (context.clone(), token.clone());
+    let (shared, token) = (context.clone(), stop.clone());
+    tracker.spawn(run_every(HOUSEKEEPING, Arc::default(), stop.clone(), move || {
+        let (context, token) = (shared.clone(), token.clone());
         async move { link::refresh_due(&context, &token).await }
+    }));
+    let (shared, token) = (context.clone(), stop.clone());
+    tracker.spawn(run_every(HOUSEKEEPING, Arc::default(), stop.clone(), move || {
+        let (context, token) = (shared.clone(), token.clone());
+        async move { coins::refresh_due(&context, &token).await }
     }));
 }
 

@@ -1,5 +1,6 @@
 //! `dev` and `sandbox`: something to talk to while you write your side.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,6 +31,9 @@ pub struct DevArgs {
 /// What `sandbox` starts.
 #[derive(Debug, Args)]
 pub struct SandboxArgs {
+    /// The address to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    bind: IpAddr,
     /// The port
     #[arg(long, default_value_t = 9101)]
     port: u16,
@@ -66,7 +70,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
 pub async fn sandbox(args: SandboxArgs) -> anyhow::Result<ExitCode> {
     telemetry::start(&Log { format: LogFormat::Text, filter: "info".to_owned() })?;
     let mut signals = Signals::new()?;
-    let sandbox = Sandbox::start(Options { port: args.port, time_scale: args.time_scale, ..Options::default() }).await?;
+    let sandbox = Sandbox::start(Options { bind: args.bind, port: args.port, time_scale: args.time_scale, ..Options::default() }).await?;
     stage(&sandbox);
     println!("FOMO is simulated at {}; play its users at {}. Ctrl-C stops it.", sandbox.fomo_base_url(), sandbox.control_url());
     signals.wait().await;

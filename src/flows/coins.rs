@@ -1,40 +1,84 @@
-//! Coins: what may be ordered at a provider. The last good list serves while the provider is down.
+//! Coins: what may be ordered at a provider.
+//!
+//! Workers keep the lists fresh, so that orders do not wait for the provider. While it is down, the
+//! last good list serves.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::error::FlowError;
-use super::tenant::ProviderAccount;
+use super::tenant::{ProviderAccount, tenant};
 use crate::domain::coin::{self, Coin};
 use crate::domain::ids::MerchantId;
 use crate::domain::money::Amount;
 use crate::domain::order::Provider;
 use crate::store::accounts;
 
-/// All coins of an account: fresh, else the last good list.
+/// A list younger than this is used without asking the provider.
+const FRESH: Duration = Duration::from_mins(5);
+/// A list older than this is fetched anew by the workers.
+const STALE: Duration = Duration::from_mins(4);
+/// Lists fetched in one round.
+const ROUND: i64 = 20;
+
+/// All coins of an account: from a fresh list, else from the provider, else from the last good list.
 pub async fn list(context: &Context, merchant: MerchantId, account: &ProviderAccount) -> Result<Arc<Vec<Coin>>, FlowError> {
     let provider = account.account.provider();
     let instant = context.clock.instant();
     if let Some(coins) = context.tenants.coins(merchant, provider, instant) {
         return Ok(coins);
     }
-    let coins = match account.wallet.coins().await {
-        Ok(coins) => {
-            let document = serde_json::to_value(&coins).map_err(|error| FlowError::Internal(error.to_string()))?;
-            accounts::put_coin_list(&mut *context.db.get().await?, merchant, provider, &document, context.clock.now()).await?;
-            coins
-        }
-        Err(why) => last_good(context, merchant, provider, &why).await?,
+    let kept = accounts::coin_list(&mut *context.db.get().await?, merchant, provider).await?;
+    let coins = match kept {
+        Some((document, fetched_at)) if context.clock.now() - fetched_at < FRESH => read(document)?,
+        kept => match fetch(context, merchant, account).await? {
+            Ok(coins) => coins,
+            Err(why) => {
+                tracing::warn!(%merchant, %provider, why, "the provider's coins could not be listed; the last good list serves");
+                let (document, _) = kept.ok_or_else(|| FlowError::ProviderUnavailable(format!("its coins could not be listed: {why}")))?;
+                read(document)?
+            }
+        },
     };
     let coins = Arc::new(coins);
     context.tenants.remember_coins(merchant, provider, coins.clone(), instant);
     Ok(coins)
 }
 
-async fn last_good(context: &Context, merchant: MerchantId, provider: Provider, why: &str) -> Result<Vec<Coin>, FlowError> {
-    tracing::warn!(%merchant, %provider, why, "the provider's coins could not be listed; the last good list serves");
-    let kept = accounts::coin_list(&mut *context.db.get().await?, merchant, provider).await?;
-    let (document, _) = kept.ok_or_else(|| FlowError::ProviderUnavailable(format!("its coins could not be listed: {why}")))?;
+/// Fetches lists that are missing or old. Gives the number of lists fetched.
+pub async fn refresh_due(context: &Context, stop: &CancellationToken) -> Result<usize, FlowError> {
+    let providers = [Provider::Fomo.to_string()];
+    let before = context.clock.now() - STALE;
+    let due = accounts::stale_coin_lists(&mut *context.db.get().await?, &providers, before, ROUND).await?;
+    let mut done = 0;
+    for (merchant, provider) in due {
+        if stop.is_cancelled() {
+            break;
+        }
+        match fetch(context, merchant, tenant(context, merchant).await?.account(provider)?).await? {
+            Ok(_) => done += 1,
+            Err(why) => tracing::warn!(%merchant, %provider, why, "the provider's coins could not be listed"),
+        }
+    }
+    Ok(done)
+}
+
+/// Asks the provider, and keeps the list for the time when it cannot be asked.
+async fn fetch(context: &Context, merchant: MerchantId, account: &ProviderAccount) -> Result<Result<Vec<Coin>, String>, FlowError> {
+    let coins = match account.wallet.coins().await {
+        Ok(coins) => coins,
+        Err(why) => return Ok(Err(why)),
+    };
+    let document = serde_json::to_value(&coins).map_err(|error| FlowError::Internal(error.to_string()))?;
+    let provider = account.account.provider();
+    accounts::put_coin_list(&mut *context.db.get().await?, merchant, provider, &document, context.clock.now()).await?;
+    Ok(Ok(coins))
+}
+
+fn read(document: serde_json::Value) -> Result<Vec<Coin>, FlowError> {
     serde_json::from_value(document).map_err(|error| FlowError::Internal(error.to_string()))
 }
 

@@ -61,7 +61,7 @@ pub struct Granted {
 pub async fn create(context: &Context, merchant: MerchantId, wish: Wish) -> Result<Granted, FlowError> {
     let fingerprint = fingerprint(&wish);
     match try_create(context, merchant, &wish, &fingerprint).await {
-        Err(refusal @ FlowError::Invalid(_)) => {
+        Err(refusal @ (FlowError::Invalid(_) | FlowError::ProviderUnavailable(_))) => {
             // What was granted once stays granted, also where it would be refused today.
             replay(context, merchant, &wish.trade_id, &fingerprint).await?.ok_or(refusal)
         }

@@ -19,7 +19,7 @@ mod verbs;
 mod world;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use actix_web::dev::ServerHandle;
@@ -41,7 +41,9 @@ use self::world::World;
 /// How a sandbox starts.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// The address to listen on: this machine alone, unless somebody else has to reach it.
+    pub bind: IpAddr,
+    /// The port; 0 takes a free one.
     pub port: u16,
     /// How many times faster than documented automatic callbacks are repeated.
     pub time_scale: u32,
@@ -59,6 +61,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
             time_scale: 1,
             manual_callbacks: false,
@@ -112,7 +115,7 @@ impl Sandbox {
         let fomo = Fomo::new(Arc::clone(&world), options.clients, options.coins, options.duplicate_check);
         let core = Core { world, fomo: Arc::new(fomo) };
 
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
+        let listener = TcpListener::bind((options.bind, options.port))?;
         let address = listener.local_addr()?;
         let served = core.clone();
         let app = move || App::new().configure(fomo::routes(&served.fomo)).configure(control::routes(served.clone()));

@@ -156,3 +156,24 @@ pub async fn put_coin_list(
     .await?;
     Ok(())
 }
+
+/// Accounts that take orders at these providers and whose list of coins is missing or older than that.
+pub async fn stale_coin_lists(
+    connection: &mut PgConnection,
+    providers: &[String],
+    fetched_before: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<(MerchantId, Provider)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT a.merchant_id, a.provider FROM provider_accounts a LEFT JOIN coin_lists c USING (merchant_id, provider)
+         WHERE a.disabled_at IS NULL AND a.provider = ANY($1) AND (c.fetched_at IS NULL OR c.fetched_at < $2)
+         ORDER BY c.fetched_at NULLS FIRST
+         LIMIT $3",
+        providers,
+        fetched_before,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(|row| Ok((MerchantId(row.merchant_id), parsed(row.provider.parse().ok(), "provider", &row.provider)?))).collect()
+}
