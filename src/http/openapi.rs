@@ -2,7 +2,8 @@
 
 use actix_web::http::header::LOCATION;
 use actix_web::{App, HttpResponse};
-use utoipa::openapi::path::PathItem;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_actix_web::AppExt;
@@ -39,8 +40,25 @@ impl Modify for Security {
 
 /// The description, whole (OpenAPI 3.1).
 pub fn document() -> utoipa::openapi::OpenApi {
-    let (_, api) = App::new().into_utoipa_app().openapi(Description::openapi()).configure(super::routes).split_for_parts();
+    let (_, mut api) = App::new().into_utoipa_app().openapi(Description::openapi()).configure(super::routes).split_for_parts();
+    for item in api.paths.paths.values_mut() {
+        [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten().for_each(complete);
+    }
     api
+}
+
+/// What the handlers' attributes leave open: ids that are unique over the rooms, and a word for every answer.
+fn complete(operation: &mut Operation) {
+    let room = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+    let verb = operation.operation_id.take().unwrap_or_default();
+    operation.operation_id = Some(format!("{room}_{verb}"));
+    for (status, answer) in &mut operation.responses.responses {
+        if let RefOr::T(answer) = answer
+            && answer.description.is_empty()
+        {
+            answer.description = if status.starts_with('2') { "It is as asked." } else { "A problem; its `code` says which." }.to_owned();
+        }
+    }
 }
 
 /// The methods that a path takes; empty if there is no such path.
