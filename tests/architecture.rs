@@ -35,7 +35,7 @@ fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     collect(&root, &mut files);
-    let test_files = ["tests.rs", "_tests.rs", "_laws.rs", "test_server.rs"];
+    let test_files = ["tests.rs", "_tests.rs", "laws.rs", "test_server.rs"];
     files
         .into_iter()
         .filter(|path| !test_files.iter().any(|end| path.to_string_lossy().ends_with(end)))

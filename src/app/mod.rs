@@ -151,7 +151,9 @@ impl Gateway {
             self.tracker.wait().await;
         };
         let in_time = tokio::time::timeout(self.grace, all).await.is_ok();
-        self.context.db.close().await;
+        // What is still at work then keeps its connection; the database rolls it back when we are gone.
+        let closed = tokio::time::timeout(Duration::from_secs(1), self.context.db.close()).await.is_ok();
+        let in_time = in_time && closed;
         tracing::info!(in_time, "stopped");
         in_time
     }

@@ -33,7 +33,11 @@ pub async fn submit(context: &Context, order: Order, progress: Progress) -> Resu
             None => Err(FlowError::Internal("an order is being submitted without an attempt".to_owned())),
         },
         State::Deposit(Deposit::Created) => offer_again(context, &account, order, progress).await,
-        _ => rewrite_task(context, &account, &order, progress).await,
+        // It went on while the call was open; if nobody works on that call any more, it is written off.
+        _ => match write_off_lost_attempt(context, &account, &order).await? {
+            Some(_) => Ok(()),
+            None => rewrite_task(context, &account, &order, progress).await,
+        },
     }
 }
 

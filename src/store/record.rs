@@ -115,7 +115,11 @@ pub async fn record(connection: &mut PgConnection, record: &Record<'_>) -> Resul
             INSERT INTO attempts (merchant_id, attempt_id, order_id, state, started_at, leased_until)
             SELECT $1, $37, $2, 'open', $21, $38 FROM here WHERE $37::uuid IS NOT NULL
         ), d AS (
-            DELETE FROM tasks USING here WHERE $39 AND merchant_id = $1 AND order_id = $2
+            -- While another attempt is open, the task stays with whoever keeps it: a crash must not leave it open for ever.
+            DELETE FROM tasks USING here
+            WHERE $39 AND merchant_id = $1 AND order_id = $2
+              AND NOT EXISTS (SELECT FROM attempts a
+                              WHERE a.merchant_id = $1 AND a.order_id = $2 AND a.state = 'open' AND a.attempt_id IS DISTINCT FROM $34)
         ), t AS (
             INSERT INTO tasks (merchant_id, order_id, work, due_at, tries, absent_since, absent_last, leased_until)
             SELECT $1, $2, $40, $41, $42, $43, $44, $45 FROM here WHERE $40::text IS NOT NULL

@@ -343,14 +343,14 @@ fn a_payout_goes_the_way_of_sections_4_and_5() {
 
 #[test]
 fn the_whole_table_is_the_one_that_was_reviewed() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/domain/status_table.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/domain/status/table.md");
     let now = printed();
     if std::env::var_os("UPDATE_TABLE").is_some_and(|value| value == "1") {
         std::fs::write(path, &now).unwrap();
     }
     let reviewed = std::fs::read_to_string(path).unwrap_or_default();
     for (number, (now, then)) in now.lines().zip(reviewed.lines()).enumerate() {
-        assert_eq!(now, then, "line {} of status_table.md; if this is meant, run the test with UPDATE_TABLE=1", number + 1);
+        assert_eq!(now, then, "line {} of table.md; if this is meant, run the test with UPDATE_TABLE=1", number + 1);
     }
     assert_eq!(now.lines().count(), reviewed.lines().count(), "run the test with UPDATE_TABLE=1");
 }

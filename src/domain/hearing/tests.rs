@@ -1,10 +1,13 @@
 use super::*;
+use crate::domain::account::{AcceptOrReview, Under};
 use crate::domain::ids::{CustomerId, MerchantId, OrderId, TradeId};
+
 use crate::domain::order::{Destination, Direction, Kind, Provider};
 use crate::domain::recovery::Permit;
+use crate::domain::report::*;
 use crate::domain::report::{Channel, Code};
+use crate::domain::status::*;
 
-#[path = "hearing_laws.rs"]
 mod laws;
 
 /// A payout of 12.5 usdt to FOMO's user 42.

@@ -5,6 +5,9 @@ use proptest::sample::{Index, select};
 use time::Duration;
 
 use super::*;
+use crate::domain::account::{AcceptOrReview, Under};
+use crate::domain::order::Claim;
+use crate::domain::report::*;
 
 /// What must be the same in whatever order the reports came.
 #[derive(Debug, PartialEq)]

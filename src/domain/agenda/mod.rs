@@ -10,9 +10,9 @@ use strum::{Display, EnumString, IntoStaticStr};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::order::Order;
-use super::recovery::{Capabilities, Progress};
-use super::status::{Deposit, Payout, Review, State};
+use crate::domain::order::Order;
+use crate::domain::recovery::{Capabilities, Progress};
+use crate::domain::status::{Deposit, Payout, Review, State};
 
 /// Times that the operator may set. The defaults are for production.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,5 +193,4 @@ fn gap(schedule: &[Duration], tries: i32) -> Duration {
 }
 
 #[cfg(test)]
-#[path = "agenda_tests.rs"]
 mod tests;

@@ -1,0 +1,111 @@
+//! What is learnt from a report: the fact that the state machine is asked about.
+
+use crate::domain::account::{AcceptOrReview, Policy, Under};
+use crate::domain::order::Order;
+use crate::domain::report::{Decision, Outcome, Report, Says, Standing};
+use crate::domain::status::{Deposit, DepositFact, Fact, Payout, PayoutFact, Review, State};
+
+pub(super) fn doubtful(order: &Order, review: Review) -> Option<Fact> {
+    Some(match order.state {
+        State::Deposit(_) => Fact::Deposit(DepositFact::Doubtful(review)),
+        State::Payout(_) => Fact::Payout(PayoutFact::Doubtful(review)),
+    })
+}
+
+/// What is learnt from a report that agrees with the order.
+pub(super) fn fact(order: &Order, report: &Report, policy: &Policy) -> Option<Fact> {
+    if is_about_an_earlier_call(order, report) {
+        return None;
+    }
+    match order.state {
+        State::Deposit(state) => deposit_fact(order, state, report, policy).map(Fact::Deposit),
+        State::Payout(_) => payout_fact(report).map(Fact::Payout),
+    }
+}
+
+/// A late answer by which nothing moved lifts a doubt. Where another call may be open by now, that
+/// call's own answer decides.
+pub(super) fn is_about_an_earlier_call(order: &Order, report: &Report) -> bool {
+    let moved = |outcome: &Outcome| matches!(outcome, Outcome::Accepted(_) | Outcome::Duplicate(_));
+    a_call_may_be_open(order) && matches!(&report.says, Says::Answer { outcome, late: true } if !moved(outcome))
+}
+
+pub(super) fn a_call_may_be_open(order: &Order) -> bool {
+    matches!(order.state, State::Payout(Payout::Submitting) | State::Deposit(Deposit::Created))
+}
+
+fn deposit_fact(order: &Order, state: Deposit, report: &Report, policy: &Policy) -> Option<DepositFact> {
+    match &report.says {
+        Says::Attempt(_) | Says::Close | Says::Nothing | Says::Unreadable(_) => None,
+        Says::Answer { outcome, .. } => match outcome {
+            Outcome::Accepted(_) => Some(DepositFact::Offered),
+            Outcome::Duplicate(Some(record)) if record.reference.is_some() => Some(DepositFact::Offered),
+            Outcome::Refused(_) => Some(DepositFact::Refused),
+            Outcome::Duplicate(_) | Outcome::NotSent(_) | Outcome::Misconfigured(_) | Outcome::Unknown(_) => None,
+        },
+        Says::Record(record) => deposit_record_fact(order, state, record.standing, report.proven, policy),
+        Says::TimeUp => Some(match policy.under {
+            // Somebody said that it failed, and until the end the provider knew of no payment.
+            _ if state == Deposit::Verifying && claimed_failure(order) => DepositFact::Failed,
+            _ if state != Deposit::PartiallyPaid => DepositFact::TimeUp,
+            Under::Wait => DepositFact::TimeUp,
+            Under::Accept => DepositFact::Paid,
+            Under::Review => DepositFact::Doubtful(Review::UnderPaid),
+        }),
+        Says::GaveUp if order.state.ends_at_once() || order.state.ends_later() => None,
+        Says::GaveUp => Some(DepositFact::Doubtful(Review::Unproven)),
+        Says::Cancel => Some(DepositFact::Cancel),
+        Says::Decision { decision, .. } => Some(match decision {
+            Decision::Confirm => DepositFact::Confirm,
+            Decision::Reject => DepositFact::Reject,
+            Decision::Retry | Decision::Approve => return None,
+        }),
+    }
+}
+
+fn deposit_record_fact(order: &Order, state: Deposit, standing: Standing, proven: bool, policy: &Policy) -> Option<DepositFact> {
+    let late = order.late || matches!(state, Deposit::Expired | Deposit::Canceled);
+    match standing {
+        Standing::Paid | Standing::Failed if !proven => Some(DepositFact::Claimed),
+        Standing::Paid if late && !order.is_final && policy.late == AcceptOrReview::Review => Some(DepositFact::Doubtful(Review::Late)),
+        Standing::Paid => Some(DepositFact::Paid),
+        Standing::Failed => Some(DepositFact::Failed),
+        Standing::Awaiting => None,
+        Standing::Accepted | Standing::InReview | Standing::Broadcast => proven.then_some(DepositFact::AllSeen),
+    }
+}
+
+fn claimed_failure(order: &Order) -> bool {
+    order.claim.as_ref().is_some_and(|claim| !claim.paid)
+}
+
+fn payout_fact(report: &Report) -> Option<PayoutFact> {
+    let of_standing = |standing| match standing {
+        Standing::Awaiting => None,
+        Standing::Accepted => Some(PayoutFact::Accepted),
+        Standing::InReview => Some(PayoutFact::InReview),
+        Standing::Broadcast => Some(PayoutFact::Broadcast),
+        Standing::Paid => Some(PayoutFact::Paid),
+        Standing::Failed => Some(PayoutFact::Failed),
+    };
+    match &report.says {
+        Says::Attempt(_) => Some(PayoutFact::Claimed),
+        Says::Answer { outcome, .. } => match outcome {
+            Outcome::Accepted(record) => of_standing(record.standing).or(Some(PayoutFact::Accepted)),
+            Outcome::Refused(_) => Some(PayoutFact::Refused),
+            Outcome::NotSent(_) | Outcome::Misconfigured(_) => Some(PayoutFact::NotSent),
+            Outcome::Duplicate(_) => Some(PayoutFact::Duplicate),
+            Outcome::Unknown(_) => Some(PayoutFact::Unknown),
+        },
+        Says::Record(record) => of_standing(record.standing).filter(|_| report.proven),
+        Says::GaveUp => Some(PayoutFact::GaveUp),
+        Says::Cancel => Some(PayoutFact::Cancel),
+        Says::TimeUp | Says::Close | Says::Nothing | Says::Unreadable(_) => None,
+        Says::Decision { decision, .. } => Some(match decision {
+            Decision::Confirm => PayoutFact::Confirm,
+            Decision::Reject => PayoutFact::Reject,
+            Decision::Retry => PayoutFact::Retry,
+            Decision::Approve => PayoutFact::Approve,
+        }),
+    }
+}
