@@ -47,6 +47,11 @@ pub fn context(settings: &Settings, clock: Clock) -> anyhow::Result<Context> {
         None => Url::parse("http://localhost/")?,
     };
     let timing = timing(settings);
+    if timing.lease <= timing.provider_timeout {
+        anyhow::bail!(
+            "configuration key timing.lease: must be longer than timing.provider_timeout, else others take over calls that are still open"
+        );
+    }
     Ok(Context {
         db: Db::open(settings.database_url()?, settings.database.max_connections, settings.database.acquire_timeout)?,
         vault: Vault::new(settings.vault_key()?, &settings.vault.previous_keys)?,

@@ -109,13 +109,10 @@ impl<'a> Play<'a> {
     }
 
     async fn lost_answer(&self) -> anyhow::Result<Promise> {
-        say(
-            "\n4. FOMO pays 7 usdt, and its answer is lost on the way, and its first callback, too. Tillgate must not pay twice, and must find out.",
-        );
+        say("\n4. FOMO pays 7 usdt, and its answer is lost on the way. Tillgate must not pay twice, and must find out.");
         let promise =
             Promise { trade_id: "payout-lost-answer", collection: "payouts", story: "answer lost", status: "succeeded", executions: 1 };
         self.sandbox.inject("pay_user", Some(promise.trade_id), Fault::LoseAfter, Times::Count(1));
-        self.sandbox.inject_callback(Some(promise.trade_id), CallbackFault::Missing, Times::Count(1));
         self.payout(promise.trade_id, "7").await?;
         self.watch(&promise).await?;
         Ok(promise)

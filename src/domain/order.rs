@@ -158,7 +158,7 @@ pub enum AmountState {
     None,
     /// Less than asked.
     Under,
-    /// What was asked, within the tolerance.
+    /// What was asked.
     Exact,
     /// More than asked.
     Over,

@@ -38,7 +38,7 @@ pub async fn receive(context: &Context, provider: Provider, capability: &str, in
     let account = tenant(context, merchant).await?.account(provider)?.clone();
     let evidence = Evidence { raw: incoming.body, source: incoming.source.map(|address| address.to_string()) };
     let read = if account.account.allows_callbacks_from(incoming.source) {
-        account.wallet.read(&evidence.raw, &incoming.content_type).and_then(complete)
+        account.wallet.read(&evidence.raw, &incoming.content_type).and_then(|record| complete(record, order.kind))
     } else {
         Err("it came from an address that is not on the account's list".to_owned())
     };
@@ -51,13 +51,14 @@ pub async fn receive(context: &Context, provider: Provider, capability: &str, in
 }
 
 /// Says no to a callback that leaves out what has to agree with the order.
-fn complete(record: ProviderRecord) -> Result<ProviderRecord, String> {
+fn complete(record: ProviderRecord, kind: Kind) -> Result<ProviderRecord, String> {
     let said = [
         ("trade_id", record.trade_id.is_some()),
         ("the provider's id of the movement", record.reference.is_some()),
         ("coin", record.coin.is_some()),
         ("amount", record.amount.is_some()),
         ("direction", record.direction.is_some()),
+        ("user", record.user.is_some() || kind == Kind::Deposit),
     ];
     match said.iter().find(|(_, there)| !there) {
         Some((name, _)) => Err(format!("it does not say: {name}")),

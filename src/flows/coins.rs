@@ -58,12 +58,19 @@ pub async fn refresh_due(context: &Context, stop: &CancellationToken) -> Result<
         if stop.is_cancelled() {
             break;
         }
-        match fetch(context, merchant, tenant(context, merchant).await?.account(provider)?).await? {
-            Ok(_) => done += 1,
-            Err(why) => tracing::warn!(%merchant, %provider, why, "the provider's coins could not be listed"),
+        // One list that cannot be fetched must not keep the others from it.
+        match keep_fresh(context, merchant, provider).await {
+            Ok(Ok(_)) => done += 1,
+            Ok(Err(why)) => tracing::warn!(%merchant, %provider, why, "the provider's coins could not be listed"),
+            Err(error) => tracing::error!(%merchant, %provider, %error, "the provider's coins could not be listed"),
         }
     }
     Ok(done)
+}
+
+async fn keep_fresh(context: &Context, merchant: MerchantId, provider: Provider) -> Result<Result<Vec<Coin>, String>, FlowError> {
+    let tenant = tenant(context, merchant).await?;
+    fetch(context, merchant, tenant.account(provider)?).await
 }
 
 /// Asks the provider, and keeps the list for the time when it cannot be asked.

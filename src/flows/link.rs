@@ -154,13 +154,19 @@ pub async fn refresh_due(context: &Context, stop: &CancellationToken) -> Result<
         if stop.is_cancelled() {
             break;
         }
-        let account = tenant(context, key.merchant_id).await?.account(key.provider)?.clone();
-        match access_token(context, &account, &key, None).await? {
-            Ok(_) => done += 1,
-            Err(why) => tracing::warn!(merchant = %key.merchant_id, provider = %key.provider, ?why, "a link could not be refreshed"),
+        // One link that cannot be refreshed must not keep the others from it.
+        match keep_fresh(context, &key).await {
+            Ok(Ok(_)) => done += 1,
+            Ok(Err(why)) => tracing::warn!(merchant = %key.merchant_id, provider = %key.provider, ?why, "a link could not be refreshed"),
+            Err(error) => tracing::error!(merchant = %key.merchant_id, provider = %key.provider, %error, "a link could not be refreshed"),
         }
     }
     Ok(done)
+}
+
+async fn keep_fresh(context: &Context, key: &LinkKey) -> Result<Result<SecretString, NoToken>, FlowError> {
+    let tenant = tenant(context, key.merchant_id).await?;
+    access_token(context, tenant.account(key.provider)?, key, None).await
 }
 
 async fn refresh_generation(

@@ -88,9 +88,10 @@ pub async fn timeline(context: &Context, merchant: MerchantId, trade_id: &TradeI
     let attempts = timeline::attempts(&mut connection, merchant, order.id).await?;
     let reports = timeline::reports(&mut connection, merchant, order.id).await?;
     let task = tasks::of_order(&mut connection, merchant, order.id).await?;
-    let mut entries: Vec<Entry> = attempts.into_iter().map(attempt_entry).collect();
-    entries.extend(reports.into_iter().map(report_entry));
+    // Of one instant: what was said, then the step that it caused, then the call that follows.
+    let mut entries: Vec<Entry> = reports.into_iter().map(report_entry).collect();
     entries.extend(steps.into_iter().map(step_entry));
+    entries.extend(attempts.into_iter().map(attempt_entry));
     entries.sort_by_key(|entry| entry.at);
     Ok(Timeline {
         object: "timeline",

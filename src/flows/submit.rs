@@ -169,6 +169,8 @@ async fn record(
     let progress = match &answer.outcome {
         Outcome::NotSent(_) | Outcome::Misconfigured(_) => progress.tried(),
         Outcome::Unknown(_) if order.doubts > 0 => progress.tried(),
+        // The provider expects the deposit and does not say under which name: asking again helps less and less.
+        Outcome::Duplicate(None) => progress.tried(),
         _ => Progress::default(),
     };
     let report = Report {

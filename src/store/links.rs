@@ -254,20 +254,6 @@ pub async fn delete(connection: &mut PgConnection, key: &LinkKey) -> Result<bool
     Ok(done.rows_affected() == 1)
 }
 
-/// Notes that a link was used: links in use are kept fresh.
-pub async fn touch(connection: &mut PgConnection, key: &LinkKey, now: OffsetDateTime) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE wallet_links SET last_used_at = $4 WHERE merchant_id = $1 AND customer = $2 AND provider = $3 AND last_used_at < $4",
-        key.merchant_id.0,
-        key.customer.as_str(),
-        key.provider.to_string(),
-        now,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// Links whose access token should be fetched anew: in use since `used_since`, or about to lose
 /// their refresh token before `refresh_ends_before`.
 pub async fn due_for_refresh(

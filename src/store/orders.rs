@@ -62,6 +62,10 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
             WHERE NOT $1 OR EXISTS (SELECT FROM link)
             ON CONFLICT ON CONSTRAINT a_trade_id_is_used_once DO UPDATE SET trade_id = excluded.trade_id
             RETURNING order_id, fingerprint, order_id = $5 AS inserted
+        ), used AS (
+            -- Links in use are kept fresh; to the hour is exact enough.
+            UPDATE wallet_links SET last_used_at = $20
+            WHERE $1 AND merchant_id = $2 AND customer = $3 AND provider = $4 AND last_used_at < $20 - interval '1 hour'
         ), s AS (
             INSERT INTO steps (merchant_id, order_id, sequence, status, stage, channel, reason, created_at)
             SELECT $2, $5, 1, $8, $9, 'merchant', 'the merchant asked for it', $20 FROM o WHERE inserted

@@ -211,7 +211,11 @@ fn initdb(bin: &Path, data: &Path, user: Option<User>, durable: bool) -> Result<
     if fresh.exists() {
         fs::remove_dir_all(&fresh).map_err(io_error("removing", &fresh))?;
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&fresh).map_err(io_error("creating", &fresh))?;
+    // The folders above stay open: the account of the server has to pass through them.
+    if let Some(above) = fresh.parent() {
+        fs::create_dir_all(above).map_err(io_error("creating", above))?;
+    }
+    fs::DirBuilder::new().mode(0o700).create(&fresh).map_err(io_error("creating", &fresh))?;
     if let Some(user) = user {
         chown(&fresh, Some(user.uid), Some(user.gid)).map_err(io_error("giving away", &fresh))?;
     }

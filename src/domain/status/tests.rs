@@ -252,7 +252,7 @@ fn what_a_human_was_called_for_is_never_hidden_by_a_later_doubt() {
 }
 
 #[test]
-fn a_deposit_goes_the_way_of_section_4() {
+fn a_deposit_goes_its_documented_way() {
     use Deposit::{AwaitingPayment, Canceled, Confirming, Created, Expired, Failed, PartiallyPaid, RequiresReview, Succeeded, Verifying};
     use DepositFact as F;
     for (from, fact, to) in [
@@ -291,7 +291,7 @@ fn a_deposit_goes_the_way_of_section_4() {
 }
 
 #[test]
-fn a_payout_goes_the_way_of_sections_4_and_5() {
+fn a_payout_goes_its_documented_way() {
     use Payout::{
         Accepted, Broadcast, Canceled, Failed, OutcomeUnknown, ProviderReview, Queued, Rejected, RequiresApproval, RequiresReview,
         Submitting, Succeeded,
