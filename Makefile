@@ -34,8 +34,8 @@ check: setup tools ## Everything that the build server checks; the tests come la
 	.ci/policy
 	@.ci/test
 
-bench: setup ## Measure how many orders a second this machine carries
-	cargo bench --locked
+bench: setup ## Measure the pure parts: hearing a report, rendering an event, reading an amount
+	cargo bench --locked --bench pure
 
 fmt: toolchain ## Format the code
 	cargo fmt
