@@ -6,6 +6,8 @@
 
 use std::net::IpAddr;
 
+use sha2::{Digest, Sha256};
+
 use super::Context;
 use super::capability;
 use super::error::FlowError;
@@ -15,7 +17,7 @@ use super::tenant::{ProviderAccount, tenant};
 use crate::domain::order::{Kind, Order, Provider};
 use crate::domain::report::{Channel, Evidence, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Refusal, State};
-use crate::store::orders;
+use crate::store::{orders, timeline};
 
 /// What came in.
 #[derive(Clone, Debug)]
@@ -95,11 +97,22 @@ async fn hear(
 /// Money for a deposit that is final: nothing waits for the proof any more, so that it is looked for now.
 async fn after_the_end(context: &Context, account: &ProviderAccount, order: Order, report: Report) -> Result<(), FlowError> {
     if look::can_ask(context, account, &order).await? && order.provider_reference.is_some() {
-        look::refresh(context, order).await?;
+        if !was_asked(context, &order, &report).await? {
+            look::refresh(context, order).await?;
+        }
         return Ok(());
     }
     settle(context, account, order, Report { proven: true, ..report }, Notes::default()).await?;
     Ok(())
+}
+
+/// Whether the provider has told of this order since the callback came first: a repetition asks
+/// nothing again. Where it could not tell, the callback was not answered 200, and comes for that.
+async fn was_asked(context: &Context, order: &Order, report: &Report) -> Result<bool, FlowError> {
+    let digest = report.evidence.as_ref().map(|evidence| Sha256::digest(&evidence.raw).to_vec());
+    let reports = timeline::reports(&mut *context.db.get().await?, order.merchant_id, order.id).await?;
+    let since = reports.iter().skip_while(|row| row.channel != "callback" || Some(&row.digest) != digest.as_ref());
+    Ok(since.into_iter().any(|row| row.channel == "lookup"))
 }
 
 /// Stores a callback that cannot be read, or must not be believed.

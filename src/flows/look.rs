@@ -8,7 +8,7 @@ use super::submit;
 use super::tenant::ProviderAccount;
 use super::work::{account_of, rewrite_task};
 use crate::domain::agenda::deadline;
-use crate::domain::order::Order;
+use crate::domain::order::{Claim, Order};
 use crate::domain::recovery::{Progress, Recovery, recover};
 use crate::domain::report::{Channel, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Payout, Review, State};
@@ -143,10 +143,28 @@ async fn find_outcome(context: &Context, account: &ProviderAccount, order: Order
     }
 }
 
-/// Asks the provider about the order's movement, and hears the answer.
+/// Asks the provider about the order's movement, and hears the answer. Where only claims name it, each name is asked for.
 async fn see(context: &Context, account: &ProviderAccount, order: Order, progress: Option<Progress>) -> Result<Seen, FlowError> {
-    let reference = order.provider_reference.clone().or_else(|| order.claim.as_ref().and_then(|claim| claim.reference.clone()));
-    let (Some(reference), Some(_)) = (reference, &order.customer) else { return Ok(Seen::NoWay(order)) };
+    let claimed = || order.claim.as_ref().map(Claim::references).unwrap_or_default();
+    let references = order.provider_reference.clone().map_or_else(claimed, |reference| vec![reference]);
+    let mut seen = Seen::NoWay(order);
+    for reference in references {
+        let (Seen::NoWay(order) | Seen::Nothing(order)) = seen else { break };
+        seen = see_one(context, account, order, &reference, progress).await?;
+    }
+    Ok(seen)
+}
+
+async fn see_one(
+    context: &Context,
+    account: &ProviderAccount,
+    order: Order,
+    reference: &str,
+    progress: Option<Progress>,
+) -> Result<Seen, FlowError> {
+    if order.customer.is_none() {
+        return Ok(Seen::NoWay(order));
+    }
     let key = link::key_of(&order)?;
     let mut token = link::access_token(context, account, &key, None).await?;
     for fresh in [false, true] {
@@ -155,7 +173,7 @@ async fn see(context: &Context, account: &ProviderAccount, order: Order, progres
             Err(NoToken::Missing) => return Ok(Seen::NoWay(order)),
             Err(NoToken::Unavailable(_)) => return Ok(Seen::Unavailable(order)),
         };
-        let looked = account.wallet.by_reference(&reference, &access_token).await;
+        let looked = account.wallet.by_reference(reference, &access_token).await;
         metrics::counter!("tillgate_lookups_total", "provider" => order.provider.to_string(), "outcome" => looked_name(&looked))
             .increment(1);
         match looked {

@@ -168,7 +168,7 @@ async fn record(
     // A call that did not get through is repeated later and later; anything else begins anew.
     let progress = match &answer.outcome {
         Outcome::NotSent(_) | Outcome::Misconfigured(_) => progress.tried(),
-        Outcome::Unknown(_) if order.doubts > 0 => progress.tried(),
+        Outcome::Unknown(_) | Outcome::Refused(_) if order.doubts > 0 => progress.tried(),
         // The provider expects the deposit and does not say under which name: asking again helps less and less.
         Outcome::Duplicate(None) => progress.tried(),
         _ => Progress::default(),

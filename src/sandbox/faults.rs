@@ -173,13 +173,14 @@ impl Gate {
         Self { held: watch::Sender::new(0), released: watch::Sender::new(0) }
     }
 
-    /// Holds the caller until the next `release`.
-    async fn hold(&self) {
+    /// Holds the caller until the next `release`. It counts as held until it drops what this gives.
+    async fn hold(&self) -> Held<'_> {
         let mut released = self.released.subscribe();
         self.held.send_modify(|held| *held += 1);
+        let held = Held(self);
         // The sender lives in `self`, so the channel cannot close while we wait.
         let _ = released.changed().await;
-        self.held.send_modify(|held| *held -= 1);
+        held
     }
 
     /// Lets everything go that is held now.
@@ -190,6 +191,20 @@ impl Gate {
     /// Returns when at least `count` calls are held.
     pub(super) async fn wait_for(&self, count: usize) {
         let _ = self.held.subscribe().wait_for(|held| *held >= count).await;
+    }
+
+    /// Returns when nothing is held any more, and what was held has done its work.
+    pub(super) async fn wait_for_none(&self) {
+        let _ = self.held.subscribe().wait_for(|held| *held == 0).await;
+    }
+}
+
+/// A call that is held, or was and is at work.
+struct Held<'a>(&'a Gate);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.held.send_modify(|held| *held -= 1);
     }
 }
 
@@ -229,16 +244,16 @@ pub(super) async fn run(fault: Option<Fault>, gate: &Gate, call: &impl Faulty) -
             Answer::Body(call.execute())
         }
         Some(Fault::HangBefore) => {
-            gate.hold().await;
+            let _held = gate.hold().await;
             Answer::Cut
         }
         Some(Fault::HangAfter) => {
             let body = call.execute();
-            gate.hold().await;
+            let _held = gate.hold().await;
             Answer::Body(body)
         }
         Some(Fault::HangLate) => {
-            gate.hold().await;
+            let _held = gate.hold().await;
             Answer::Body(call.execute())
         }
         Some(Fault::Error500Before) => Answer::Error500,

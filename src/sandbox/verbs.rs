@@ -140,6 +140,11 @@ impl Sandbox {
         self.core.world.gate.release();
     }
 
+    /// Returns when no call hangs any more, and those that did have done their work.
+    pub async fn wait_for_none_held(&self) {
+        self.core.world.gate.wait_for_none().await;
+    }
+
     /// Returns when at least so many calls hang.
     pub async fn wait_for_held(&self, count: usize) {
         self.core.world.gate.wait_for(count).await;

@@ -344,6 +344,7 @@ async fn check_law(app: &TestApp) {
         let executions = app.sandbox.executions(&trade_id);
         assert!(executions <= 1, "{trade_id} was carried out {executions} times");
         assert!(status != "succeeded" || executions == 1 || kind == "deposit", "{trade_id} succeeded, and FOMO did not pay it");
-        assert!(status != "failed" || executions == 0, "{trade_id} failed, and FOMO paid it");
+        // Money for a failed deposit is on the unmatched list.
+        assert!(status != "failed" || executions == 0 || kind == "deposit", "{trade_id} failed, and FOMO paid it");
     }
 }

@@ -3,5 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod callbacks;
+mod evidence;
 mod harness;
+mod matrix;
 mod orders;
+mod recovery;

@@ -123,7 +123,12 @@ impl Task {
             State::Deposit(Deposit::AwaitingPayment | Deposit::PartiallyPaid) => {
                 task(Work::Expire, deadline(order, timing, now).max(retry))
             }
-            State::Deposit(Deposit::Verifying | Deposit::Confirming) => task(Work::Look, now + backoff(timing, progress.tries)),
+            State::Deposit(Deposit::Verifying) => {
+                let soon = now + backoff(timing, progress.tries);
+                let end = deadline(order, timing, now);
+                task(Work::Look, if end > now { soon.min(end) } else { soon })
+            }
+            State::Deposit(Deposit::Confirming) => task(Work::Look, now + backoff(timing, progress.tries)),
             State::Deposit(Deposit::Expired | Deposit::Canceled) => task(Work::Close, order.final_at.unwrap_or(now).max(retry)),
             State::Payout(Payout::Queued) => task(Work::Submit, now + backoff(timing, progress.tries)),
             State::Payout(Payout::Submitting) => task(Work::Submit, now),

@@ -66,6 +66,10 @@ fn deposit_fact(order: &Order, state: Deposit, report: &Report, policy: &Policy)
 fn deposit_record_fact(order: &Order, state: Deposit, standing: Standing, proven: bool, policy: &Policy) -> Option<DepositFact> {
     let late = order.late || matches!(state, Deposit::Expired | Deposit::Canceled);
     match standing {
+        // Where no proof is waited for any more, a voice is heard as it speaks: it moves nothing, and
+        // what speaks against a settled order is for a person to see.
+        Standing::Failed if matches!(state, Deposit::Succeeded | Deposit::Expired | Deposit::Canceled) => Some(DepositFact::Failed),
+        Standing::Paid if state == Deposit::Failed => Some(DepositFact::Paid),
         Standing::Paid | Standing::Failed if !proven => Some(DepositFact::Claimed),
         Standing::Paid if late && !order.is_final && policy.late == AcceptOrReview::Review => Some(DepositFact::Doubtful(Review::Late)),
         Standing::Paid => Some(DepositFact::Paid),

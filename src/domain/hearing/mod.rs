@@ -11,7 +11,7 @@ use self::facts::{a_call_may_be_open, doubtful, fact};
 use crate::domain::account::Policy;
 use crate::domain::agenda::Timing;
 use crate::domain::money::Amount;
-use crate::domain::order::{Claim, Failure, NextAction, Order};
+use crate::domain::order::{Claim, Failure, Kind, NextAction, Order};
 use crate::domain::report::{Decision, Finding, FindingKind, Outcome, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Circumstances, Deposit, DepositFact, Fact, Payout, Refusal, Review, State, advance};
 
@@ -92,7 +92,9 @@ fn follow(heard: &mut Heard, before: &Order, report: &Report, fact: Option<Fact>
             if refusal == Refusal::Contradiction && heard.finding.is_none() {
                 heard.finding = Some(contradiction(before, report));
             }
-            if refusal == Refusal::TooLate && report.proven {
+            // Every receipt has a home: what no order is open to goes to the unmatched list.
+            let homeless = refusal == Refusal::TooLate || (refusal == Refusal::Contradiction && before.kind == Kind::Deposit);
+            if homeless && trusted && report.proven {
                 let paid = record_of(report).filter(|record| record.standing == Standing::Paid);
                 heard.received = paid.map(|record| received(before, record, false));
             }
@@ -144,9 +146,16 @@ fn record_of(report: &Report) -> Option<&ProviderRecord> {
 fn amend(order: &mut Order, record: &ProviderRecord, report: &Report) {
     if !report.proven {
         let claimed = matches!(record.standing, Standing::Paid | Standing::Failed);
-        let keep = order.claim.as_ref().is_some_and(|claim| claim.paid);
-        if claimed && order.state == State::Deposit(Deposit::Verifying) && !keep {
-            order.claim = Some(Claim { paid: record.standing == Standing::Paid, reference: record.reference.clone(), fee: record.fee });
+        if !claimed || order.state != State::Deposit(Deposit::Verifying) {
+            return;
+        }
+        let paid = record.standing == Standing::Paid;
+        match (order.claim.as_mut().filter(|claim| claim.paid), &record.reference) {
+            (Some(earlier), Some(reference)) if paid => earlier.add(reference),
+            (Some(_), _) => {}
+            (None, reference) => {
+                order.claim = Some(Claim { paid, reference: reference.clone(), others: Vec::new(), fee: record.fee });
+            }
         }
         return;
     }
