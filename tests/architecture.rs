@@ -124,7 +124,9 @@ fn only_providers_call_out() {
 
 #[test]
 fn no_number_is_a_float() {
-    assert_eq!(offenders(&sources(), |_| false, &["f32", "f64", "as_f64", "to_f64"]), Vec::<String>::new());
+    // A deserializer has to have methods for them; this one hands them on and takes none.
+    let allowed = |source: &Source| source.path.ends_with("http/shape.rs");
+    assert_eq!(offenders(&sources(), allowed, &["f32", "f64", "as_f64", "to_f64"]), Vec::<String>::new());
 }
 
 #[test]

@@ -35,11 +35,12 @@ pub fn find<'a>(coins: &'a [Coin], name: &str) -> Option<&'a Coin> {
     coins.iter().find(|coin| coin.coin == name).or_else(|| coins.iter().find(|coin| coin.provider_coin_id == name))
 }
 
-/// Gives each coin the name that orders use: the provider's name where only one coin has it.
+/// Gives each coin the name that orders use: the provider's name where only one coin has it, and it
+/// is no other coin's id.
 pub fn name_unambiguously(coins: &mut [Coin]) {
-    let names: Vec<String> = coins.iter().map(|coin| coin.coin.clone()).collect();
+    let names: Vec<(String, String)> = coins.iter().map(|coin| (coin.coin.clone(), coin.provider_coin_id.clone())).collect();
     for (index, coin) in coins.iter_mut().enumerate() {
-        let shared = names.iter().enumerate().any(|(other, name)| other != index && *name == coin.coin);
+        let shared = names.iter().enumerate().any(|(other, (name, id))| other != index && (*name == coin.coin || *id == coin.coin));
         if shared || coin.coin.is_empty() {
             coin.coin.clone_from(&coin.provider_coin_id);
         }
@@ -69,5 +70,13 @@ mod tests {
         assert_eq!(coins.each_ref().map(|coin| coin.coin.as_str()), ["5", "9", "btc"]);
         assert_eq!(find(&coins, "8").map(|coin| coin.coin.as_str()), Some("btc"));
         assert_eq!(find(&coins, "usdt"), None);
+    }
+
+    #[test]
+    fn a_name_that_is_another_coins_id_gives_way_to_its_own_id() {
+        let mut coins = [coin("8", "3"), coin("btc", "8")];
+        name_unambiguously(&mut coins);
+        assert_eq!(coins.each_ref().map(|coin| coin.coin.as_str()), ["3", "btc"]);
+        assert_eq!(find(&coins, "8").map(|coin| coin.coin.as_str()), Some("btc"));
     }
 }

@@ -1,7 +1,7 @@
 //! Who may do what: an extractor, so that a handler without a caller does not compile.
 
 use std::marker::PhantomData;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
@@ -106,16 +106,23 @@ pub fn client_address(request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     let trusted = request.app_data::<web::Data<TrustedProxies>>()?;
     let is_proxy = |address: &IpAddr| trusted.0.iter().any(|network| network.contains(address));
-    let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-    let hops: Vec<IpAddr> = forwarded.flat_map(|line| line.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-    // From the peer backwards: the first address that is no proxy of ours is the client.
-    let path = std::iter::once(peer).chain(hops.into_iter().rev());
+    let forwarded = request.headers().get_all("x-forwarded-for").map(|value| value.to_str().unwrap_or("unreadable"));
+    let hops: Vec<&str> = forwarded.flat_map(|line| line.split(',')).map(str::trim).filter(|hop| !hop.is_empty()).collect();
+    // From the peer backwards: the first address that is no proxy of ours is the client. Where one of
+    // our proxies names what cannot be read, nobody knows: what stands before it is the client's own word.
     let mut last = peer;
-    for address in path {
-        last = address;
-        if !is_proxy(&address) {
+    for hop in hops.into_iter().rev() {
+        if !is_proxy(&last) {
             break;
         }
+        last = hop_address(hop)?;
     }
     Some(last)
+}
+
+/// An address as proxies write it: with or without a port.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(hop);
+    let address = bare.parse().or_else(|_| hop.parse().map(|with_port: SocketAddr| with_port.ip()));
+    address.ok().map(|address| address.to_canonical())
 }

@@ -10,9 +10,10 @@ use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::problem::Problem;
+use super::shape;
 use crate::flows::error::{FieldError, FlowError};
 
 /// No body is larger.
@@ -20,9 +21,35 @@ const LIMIT: usize = 64 * 1024;
 /// No body takes longer to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A JSON body: 400 if it is no JSON, 422 (with a pointer) if it is not what was asked for.
+/// What a caller sent, or why it cannot be read. That is said when a handler asks for it and not
+/// before: who may not ask at all is told nothing of what else is wrong.
 #[derive(Debug)]
-pub struct Json<T>(pub T);
+pub struct Asked<T>(Result<(T, Fields), Problem>);
+
+impl<T> Asked<T> {
+    /// Reads it. What is wrong with the form of its fields is noted already.
+    pub fn read<R>(self, read: impl FnOnce(T, Fields) -> Result<R, FlowError>) -> Result<R, Problem> {
+        let (value, fields) = self.0?;
+        Ok(read(value, fields)?)
+    }
+}
+
+impl<T: DeserializeOwned> Asked<T> {
+    fn new(value: &Value, repeated: &[String], place: impl Fn(&str) -> String) -> Self {
+        let (read, notes) = shape::read(value);
+        let mut fields = Fields::default();
+        repeated.iter().for_each(|pointer| fields.note(&place(pointer), "invalid", "is there twice"));
+        notes.iter().for_each(|note| fields.note(&place(&note.pointer), note.code, &note.detail));
+        Self(match read {
+            Some(value) => Ok((value, fields)),
+            None => Err(FlowError::Invalid(fields.errors).into()),
+        })
+    }
+}
+
+/// A JSON body: 400 if it is no JSON, 422 (with pointers) if it is not what was asked for.
+#[derive(Debug)]
+pub struct Json<T>(pub Asked<T>);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Error = Problem;
@@ -30,7 +57,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
 
     fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let payload = payload.take();
-        Box::pin(async move { parse(&read(payload).await?).map(Self) })
+        Box::pin(async move { Ok(Self(read(payload).await.map_or_else(|problem| Asked(Err(problem)), |body| parse(&body)))) })
     }
 }
 
@@ -48,17 +75,34 @@ impl FromRequest for Raw {
     }
 }
 
-/// The query of a list: 422 (with the name) if it is not what was asked for.
+/// The query of a list: 422 (with names) if it is not what was asked for.
 #[derive(Debug)]
-pub struct Query<T>(pub T);
+pub struct Query<T>(pub Asked<T>);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
     type Error = Problem;
     type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let read = serde_urlencoded::from_str(request.query_string()).map(Self);
-        std::future::ready(read.map_err(|error| FlowError::field("query", "invalid", error.to_string()).into()))
+        let mut parameters = Map::new();
+        let mut repeated = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(request.query_string().as_bytes()) {
+            if parameters.insert(name.to_string(), Value::from(value)).is_some() {
+                repeated.push(name.to_string());
+            }
+        }
+        std::future::ready(Ok(Self(Asked::new(&Value::Object(parameters), &repeated, |pointer| {
+            pointer.trim_start_matches('/').to_owned()
+        }))))
+    }
+}
+
+/// An error about a field of an order, in the words of a query.
+pub fn of_query(error: FlowError) -> FlowError {
+    let named = |error: FieldError| FieldError { pointer: error.pointer.trim_start_matches('/').to_owned(), ..error };
+    match error {
+        FlowError::Invalid(errors) => FlowError::Invalid(errors.into_iter().map(named).collect()),
+        other => other,
     }
 }
 
@@ -79,40 +123,11 @@ async fn read(payload: Payload) -> Result<Bytes, Problem> {
     tokio::time::timeout(PATIENCE, all).await.map_err(late)?
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let malformed = |error: &dyn Display| Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is no JSON: {error}."));
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let inner = error.inner();
-        if !inner.is_data() {
-            return malformed(inner);
-        }
-        // What is wrong in form may still be followed by something that is no JSON at all.
-        if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(body) {
-            return malformed(&error);
-        }
-        FlowError::field(&pointer(error.path()), "invalid", plain(&inner.to_string())).into()
-    })?;
-    reader.end().map_err(|error| malformed(&error))?;
-    Ok(value)
-}
-
-/// A JSON pointer (RFC 6901) from the path at which reading stopped.
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter()
-        .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-            Segment::Enum { variant } => format!("/{variant}"),
-            Segment::Unknown => String::new(),
-        })
-        .collect()
-}
-
-/// Without the position, which means nothing to whoever made the body with a library.
-fn plain(error: &str) -> String {
-    error.split(" at line ").next().unwrap_or(error).to_owned()
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Asked<T> {
+    match serde_json::from_slice(body) {
+        Ok(value) => Asked::new(&value, &shape::repeated(body), str::to_owned),
+        Err(error) => Asked(Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is no JSON: {error}.")))),
+    }
 }
 
 /// Reads fields one after the other and names every one that is wrong.
@@ -124,13 +139,22 @@ pub struct Fields {
 impl Fields {
     /// The value, or a note that it is wrong.
     pub fn read<T, E: Display>(&mut self, pointer: &str, value: Result<T, E>) -> Option<T> {
-        value.map_err(|error| self.errors.push(FieldError::new(pointer, "invalid", error.to_string()))).ok()
+        value.map_err(|error| self.note(pointer, "invalid", &error.to_string())).ok()
     }
 
     /// Notes that a field is wrong unless it is as it should be.
     pub fn check(&mut self, pointer: &str, fine: bool, detail: &str) {
         if !fine {
-            self.errors.push(FieldError::new(pointer, "invalid", detail));
+            self.note(pointer, "invalid", detail);
+        }
+    }
+
+    /// Once it is known that a field is wrong, what else follows from it is no news.
+    fn note(&mut self, pointer: &str, code: &'static str, detail: &str) {
+        let covers =
+            |noted: &FieldError| pointer.strip_prefix(&*noted.pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if !self.errors.iter().any(covers) {
+            self.errors.push(FieldError::new(pointer, code, detail));
         }
     }
 
@@ -162,8 +186,17 @@ pub fn metadata(value: Option<Value>) -> Result<Option<Value>, &'static str> {
     if text.len() > 8192 {
         return Err("must have at most 8192 bytes as JSON");
     }
-    if text.contains("\\u0000") {
+    if has_nul(&value) {
         return Err("must not contain NUL characters");
     }
     Ok(Some(value))
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::auth::{Authorized, Reads};
-use super::body::{Fields, Query};
+use super::body::{Query, of_query};
 use super::detached;
 use super::lists::{List, provider};
 use super::problem::Problem;
@@ -37,14 +37,15 @@ pub async fn list(
     caller: Authorized<Reads>,
     query: Query<CoinQuery>,
 ) -> Result<web::Json<List<Coin>>, Problem> {
-    let mut fields = Fields::default();
-    let wanted = query.0.provider.ok_or("must name the provider whose coins to list").and_then(|text| provider(&text));
-    let wanted = fields.read("provider", wanted);
-    let wanted = fields.finish(wanted)?;
+    let wanted = query.0.read(|query, mut fields| {
+        let wanted = query.provider.ok_or("must name the provider whose coins to list").and_then(|text| provider(&text));
+        let wanted = fields.read("provider", wanted);
+        fields.finish(wanted)
+    })?;
     let merchant = caller.merchant();
     let coins = detached(async move {
         let tenant = tenant(&context, merchant).await?;
-        coins::list(&context, merchant, tenant.account(wanted)?).await
+        coins::list(&context, merchant, tenant.account(wanted).map_err(of_query)?).await
     })
     .await?;
     Ok(web::Json(List::new(coins.to_vec(), false, |coin| coin.provider_coin_id.clone())))

@@ -1,7 +1,7 @@
 //! `/v1/customers/{customer}/links`: customers' accounts at wallets.
 
 use actix_web::{HttpResponse, delete, get, post, web};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -27,6 +27,16 @@ pub struct NewLink {
     /// The code from the wallet's app. It works once.
     #[schema(value_type = String, example = "b1946ac9")]
     code: SecretString,
+}
+
+impl NewLink {
+    fn read(self, mut fields: Fields) -> Result<(Provider, SecretString), FlowError> {
+        let provider = fields.read("/provider", provider(&self.provider));
+        let code = self.code.expose_secret();
+        let fine = code.len() <= 2048 && !code.trim().is_empty() && !code.chars().any(char::is_control);
+        fields.check("/code", fine, "must be the code that the wallet's app gave");
+        fields.finish(provider.map(|provider| (provider, self.code)))
+    }
 }
 
 /// A customer's account at a wallet.
@@ -88,14 +98,9 @@ pub async fn link(
     path: web::Path<String>,
     body: Json<NewLink>,
 ) -> Result<HttpResponse, Problem> {
-    use secrecy::ExposeSecret;
     let customer = path_customer(&path)?;
-    let mut fields = Fields::default();
-    let provider = fields.read("/provider", provider(&body.0.provider));
-    let fine = body.0.code.expose_secret().len() <= 2048 && !body.0.code.expose_secret().trim().is_empty();
-    fields.check("/code", fine, "must be the code that the wallet's app gave");
-    let provider = fields.finish(provider)?;
-    let (merchant, code, owner) = (caller.merchant(), body.0.code, customer.clone());
+    let (provider, code) = body.0.read(NewLink::read)?;
+    let (merchant, owner) = (caller.merchant(), customer.clone());
     let row = detached(async move { flows::link::create(&context, merchant, owner, provider, &code).await }).await?;
     Ok(HttpResponse::Created().json(LinkBody::new(&customer, row)))
 }

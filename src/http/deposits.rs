@@ -56,8 +56,7 @@ pub struct NewDeposit {
 }
 
 impl NewDeposit {
-    fn read(self) -> Result<Wish, FlowError> {
-        let mut fields = Fields::default();
+    fn read(self, mut fields: Fields) -> Result<Wish, FlowError> {
         let trade_id = fields.read("/trade_id", TradeId::parse(&self.trade_id));
         let provider = fields.read("/provider", orders::order_provider(&self.provider));
         let coin = fields.read("/coin", orders::coin_name(&self.coin));
@@ -66,8 +65,11 @@ impl NewDeposit {
         let metadata = fields.read("/metadata", orders::metadata(self.metadata));
         let waits = self.expires_in.is_none_or(|seconds| (1..=LONGEST_WAIT).contains(&seconds));
         fields.check("/expires_in", waits, "must be a number of seconds from 1 to 2592000");
-        let returns = self.return_url.as_ref().is_none_or(|url| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")));
-        fields.check("/return_url", returns, "must be an http or https address");
+        fields.check(
+            "/return_url",
+            self.return_url.as_deref().is_none_or(is_address),
+            "must be an http or https address of at most 2048 bytes",
+        );
         let wish = || {
             Some(Wish {
                 kind: Kind::Deposit,
@@ -84,6 +86,11 @@ impl NewDeposit {
         };
         fields.finish(wish())
     }
+}
+
+fn is_address(text: &str) -> bool {
+    let plain = text.len() <= 2048 && !text.chars().any(char::is_control);
+    plain && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 /// Make a deposit
@@ -105,7 +112,7 @@ pub async fn create(
     caller: Authorized<MakesDeposits>,
     body: Json<NewDeposit>,
 ) -> Result<HttpResponse, Problem> {
-    let wish = body.0.read()?;
+    let wish = body.0.read(NewDeposit::read)?;
     let merchant = caller.merchant();
     let granted = detached(async move { flows::create::create(&context, merchant, wish).await }).await?;
     Ok(render_granted(&granted))
@@ -123,7 +130,7 @@ pub async fn list(
     caller: Authorized<Reads>,
     query: Query<OrderQuery>,
 ) -> Result<web::Json<List<OrderBody>>, Problem> {
-    orders::page(context, caller, query.0, Kind::Deposit).await
+    orders::page(context, caller, query, Kind::Deposit).await
 }
 
 /// Get a deposit
@@ -187,7 +194,7 @@ pub async fn resolve(
     body: Json<Resolution>,
 ) -> Result<web::Json<OrderBody>, Problem> {
     let (trade_id, merchant, by) = (path_trade_id(&path)?, caller.merchant(), caller.name());
-    let (decision, reason) = body.0.read()?;
+    let (decision, reason) = body.0.read(Resolution::read)?;
     let order = detached(async move { act::resolve(&context, merchant, Kind::Deposit, &trade_id, decision, (by, reason)).await }).await?;
     Ok(web::Json(OrderBody::from(&order)))
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Administers, Authorized, Reads};
-use super::body::{Fields, Json, Query};
+use super::body::{Json, Query};
 use super::detached;
 use super::lists::{List, limit};
 use super::orders::reason;
@@ -49,19 +49,18 @@ pub async fn list(
     caller: Authorized<Reads>,
     query: Query<DiscrepancyQuery>,
 ) -> Result<web::Json<List<DiscrepancyBody>>, Problem> {
-    let mut fields = Fields::default();
-    let limit = limit(&mut fields, query.0.limit.as_deref());
-    let open = fields.read(
-        "status",
-        match query.0.status.as_deref() {
+    let (limit, (open, after)) = query.0.read(|query, mut fields| {
+        let limit = limit(&mut fields, query.limit.as_deref());
+        let open = match query.status.as_deref() {
             None => Ok(None),
             Some("open") => Ok(Some(true)),
             Some("resolved") => Ok(Some(false)),
             Some(_) => Err("must be open or resolved"),
-        },
-    );
-    let after = fields.read("starting_after", query.0.starting_after.map(|text| DiscrepancyId::parse(&text)).transpose());
-    let (limit, (open, after)) = fields.finish(limit.zip(open.zip(after)))?;
+        };
+        let open = fields.read("status", open);
+        let after = fields.read("starting_after", query.starting_after.map(|text| DiscrepancyId::parse(&text)).transpose());
+        fields.finish(limit.zip(open.zip(after)))
+    })?;
     let merchant = caller.merchant();
     let (found, more) = detached(async move { read::discrepancies(&context, merchant, open, after, limit).await }).await?;
     Ok(web::Json(List::new(found, more, |discrepancy| discrepancy.id.clone())))
@@ -81,9 +80,10 @@ pub async fn resolve(
     body: Json<Settlement>,
 ) -> Result<web::Json<DiscrepancyBody>, Problem> {
     let id = DiscrepancyId::parse(&path).map_err(|_| FlowError::NotFound("discrepancy"))?;
-    let mut fields = Fields::default();
-    let reason = fields.read("/reason", reason(&body.0.reason));
-    let reason = fields.finish(reason)?;
+    let reason = body.0.read(|body, mut fields| {
+        let reason = fields.read("/reason", reason(&body.reason));
+        fields.finish(reason)
+    })?;
     let (merchant, by) = (caller.merchant(), caller.name());
     let body = detached(async move { act::resolve_discrepancy(&context, merchant, id, (by, reason)).await }).await?;
     Ok(web::Json(body))

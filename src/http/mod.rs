@@ -17,6 +17,7 @@ pub mod orders;
 pub mod payouts;
 pub mod problem;
 pub mod request_id;
+pub mod shape;
 
 use std::net::SocketAddr;
 use std::time::Duration;

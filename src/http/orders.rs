@@ -6,9 +6,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::auth::{Authorized, Reads};
-use super::body::Fields;
+use super::body::{Fields, Query};
 use super::detached;
-use super::lists::List;
+use super::lists::{List, OrderQuery};
 use super::problem::Problem;
 use crate::domain::event::OrderBody;
 use crate::domain::ids::TradeId;
@@ -34,8 +34,7 @@ pub struct Resolution {
 
 impl Resolution {
     /// The decision and its reason.
-    pub fn read(self) -> Result<(Decision, String), FlowError> {
-        let mut fields = Fields::default();
+    pub fn read(self, mut fields: Fields) -> Result<(Decision, String), FlowError> {
         let action = self.action.parse().map_err(|_| "must be confirm, reject, retry or approve");
         let action = fields.read("/action", action);
         let reason = fields.read("/reason", reason(&self.reason));
@@ -111,10 +110,10 @@ pub async fn timeline(
 pub async fn page(
     context: web::Data<Context>,
     caller: Authorized<Reads>,
-    query: super::lists::OrderQuery,
+    query: Query<OrderQuery>,
     kind: Kind,
 ) -> Result<web::Json<List<OrderBody>>, Problem> {
-    let (filter, limit) = query.read(kind)?;
+    let (filter, limit) = query.0.read(|query, fields| query.read(kind, fields))?;
     let merchant = caller.merchant();
     let found = detached(async move { read::list(&context, merchant, kind, &filter, limit).await }).await?;
     Ok(web::Json(render_list(found)))

@@ -36,7 +36,8 @@ pub struct NewPayout {
     #[schema(example = "12.5")]
     amount: String,
     /// Where the money goes.
-    destination: Destination,
+    #[schema(value_type = Destination)]
+    destination: NewDestination,
     /// Your id of the customer whom it is for.
     #[schema(example = "customer-7")]
     customer: Option<String>,
@@ -46,15 +47,14 @@ pub struct NewPayout {
 }
 
 impl NewPayout {
-    fn read(self) -> Result<Wish, FlowError> {
-        let mut fields = Fields::default();
+    fn read(self, mut fields: Fields) -> Result<Wish, FlowError> {
         let trade_id = fields.read("/trade_id", TradeId::parse(&self.trade_id));
         let provider = fields.read("/provider", orders::order_provider(&self.provider));
         let coin = fields.read("/coin", orders::coin_name(&self.coin));
         let amount = fields.read("/amount", Amount::parse(&self.amount));
         let customer = fields.read("/customer", self.customer.map(|text| CustomerId::parse(&text)).transpose());
         let metadata = fields.read("/metadata", orders::metadata(self.metadata));
-        check_destination(&mut fields, &self.destination);
+        let destination = self.destination.read(&mut fields);
         let wish = || {
             Some(Wish {
                 kind: Kind::Payout,
@@ -63,7 +63,7 @@ impl NewPayout {
                 coin: coin?,
                 amount: amount?,
                 customer: customer?,
-                destination: Some(self.destination),
+                destination: Some(destination?),
                 expires_in: None,
                 return_url: None,
                 metadata: metadata?,
@@ -73,13 +73,40 @@ impl NewPayout {
     }
 }
 
-fn check_destination(fields: &mut Fields, destination: &Destination) {
-    let (pointer, text) = match destination {
-        Destination::FomoUser { user_id } => ("/destination/user_id", user_id),
-        Destination::HicoinUser { uid } => ("/destination/uid", uid),
-        Destination::Address { address, .. } => ("/destination/address", address),
-    };
-    fields.read(pointer, short_text(text));
+/// Where a payout goes, with the parts of every type.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewDestination {
+    #[serde(rename = "type")]
+    destination_type: String,
+    user_id: Option<String>,
+    address: Option<String>,
+    on_chain_only: Option<bool>,
+    uid: Option<String>,
+}
+
+impl NewDestination {
+    fn read(self, fields: &mut Fields) -> Option<Destination> {
+        let own: &[&str] = match self.destination_type.as_str() {
+            "fomo_user" => &["user_id"],
+            "address" => &["address", "on_chain_only"],
+            "hicoin_user" => &["uid"],
+            _ => return fields.read("/destination/type", Err("must be fomo_user, address or hicoin_user")),
+        };
+        let texts = [("user_id", self.user_id), ("address", self.address), ("uid", self.uid)];
+        let given = texts.iter().map(|(name, text)| (*name, text.is_some())).chain([("on_chain_only", self.on_chain_only.is_some())]);
+        for (name, _) in given.filter(|(name, given)| *given && !own.contains(name)) {
+            fields.check(&format!("/destination/{name}"), false, "does not belong to a destination of this type");
+        }
+        let (name, text) = texts.into_iter().find(|(name, _)| own.contains(name))?;
+        let text = text.ok_or("is missing").and_then(|text| short_text(&text));
+        let text = fields.read(&format!("/destination/{name}"), text)?;
+        Some(match name {
+            "user_id" => Destination::FomoUser { user_id: text },
+            "uid" => Destination::HicoinUser { uid: text },
+            _ => Destination::Address { address: text, on_chain_only: self.on_chain_only },
+        })
+    }
 }
 
 /// Make a payout
@@ -97,7 +124,7 @@ fn check_destination(fields: &mut Fields, destination: &Destination) {
     security(("api_key" = ["payouts:write"])))]
 #[post("/v1/payouts")]
 pub async fn create(context: web::Data<Context>, caller: Authorized<MakesPayouts>, body: Json<NewPayout>) -> Result<HttpResponse, Problem> {
-    let wish = body.0.read()?;
+    let wish = body.0.read(NewPayout::read)?;
     let merchant = caller.merchant();
     let granted = detached(async move { flows::create::create(&context, merchant, wish).await }).await?;
     Ok(render_granted(&granted))
@@ -115,7 +142,7 @@ pub async fn list(
     caller: Authorized<Reads>,
     query: Query<OrderQuery>,
 ) -> Result<web::Json<List<OrderBody>>, Problem> {
-    orders::page(context, caller, query.0, Kind::Payout).await
+    orders::page(context, caller, query, Kind::Payout).await
 }
 
 /// Get a payout
@@ -179,7 +206,7 @@ pub async fn resolve(
     body: Json<Resolution>,
 ) -> Result<web::Json<OrderBody>, Problem> {
     let (trade_id, merchant, by) = (path_trade_id(&path)?, caller.merchant(), caller.name());
-    let (decision, reason) = body.0.read()?;
+    let (decision, reason) = body.0.read(Resolution::read)?;
     let order = detached(async move { act::resolve(&context, merchant, Kind::Payout, &trade_id, decision, (by, reason)).await }).await?;
     Ok(web::Json(OrderBody::from(&order)))
 }

@@ -58,7 +58,7 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
                 amount, amount_received, amount_confirmed, late, customer, destination, provider_user, next_action,
                 doubts, is_final, expires_at, metadata, fingerprint, created_at, updated_at)
             SELECT $2, $5, $6, $7, $4, $8, $9, 1, $10, $11, $12, $13, 0, 0, false, $3, $14,
-                   coalesce($15, (SELECT provider_user FROM link)), $16, 0, false, $17, $18, $19, $20, $20
+                   coalesce($15, (SELECT provider_user FROM link)), $16, 0, false, $17, $18::text::json, $19, $20, $20
             WHERE NOT $1 OR EXISTS (SELECT FROM link)
             ON CONFLICT ON CONSTRAINT a_trade_id_is_used_once DO UPDATE SET trade_id = excluded.trade_id
             RETURNING order_id, fingerprint, order_id = $5 AS inserted
@@ -101,7 +101,8 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
         order.provider_user,
         json(order.next_action.as_ref())?,
         order.expires_at,
-        order.metadata,
+        // As text: sent as a value it would be jsonb, which writes numbers out in full and refuses large ones.
+        order.metadata.as_ref().map(ToString::to_string),
         new.fingerprint,
         order.created_at,
         new.event_id.0,

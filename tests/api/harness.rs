@@ -19,7 +19,7 @@ use tillgate::flows::setup::{self, KeyWish, MerchantDocument};
 use tillgate::flows::tenant::Scope;
 use tillgate::flows::{Context, link, work};
 use tillgate::http::{self, auth::TrustedProxies};
-use tillgate::sandbox::{ClientSetup, Options, Sandbox};
+use tillgate::sandbox::{CallbackFault, ClientSetup, Options, Sandbox};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +52,38 @@ impl Answer {
     /// The string at this key.
     pub fn text(&self, key: &str) -> &str {
         self.body[key].as_str().unwrap_or_default()
+    }
+
+    /// A header; empty if it is absent or no text.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Says what is no problem (RFC 9457) with this status and code, in the form that all problems have.
+    pub fn no_problem(&self, status: u16, code: &str) -> Option<String> {
+        let fine = self.status == status
+            && self.text("code") == code
+            && self.header("content-type") == "application/problem+json"
+            && self.text("type") == "about:blank"
+            && self.body["status"].as_u64() == Some(u64::from(status))
+            && !self.text("title").is_empty()
+            && !self.text("detail").is_empty()
+            && !self.text("request_id").is_empty()
+            && self.text("request_id") == self.header("x-request-id");
+        (!fine).then(|| format!("{status} {code} was expected, not {} {}", self.status, self.body))
+    }
+
+    /// A problem with this status and code.
+    #[track_caller]
+    pub fn expect_problem(&self, status: u16, code: &str) {
+        assert_eq!(self.no_problem(status, code), None);
+    }
+
+    /// The fields that a problem names, in their order.
+    pub fn pointers(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let fine = |error: &&Value| ["code", "detail"].iter().all(|key| error[key].as_str().is_some_and(|text| !text.is_empty()));
+        errors.iter().filter(fine).filter_map(|error| error["pointer"].as_str()).collect()
     }
 }
 
@@ -100,31 +132,41 @@ impl TestApp {
 
     /// A gateway with these settings (as in the environment), whose merchant's FOMO account has these extra ones.
     pub async fn start_with(variables: &[(&str, &str)], account: &Value) -> Self {
+        Self::start_on(Options::default(), variables, account).await
+    }
+
+    /// A gateway whose simulated providers start in this way.
+    pub async fn start_on(providers: Options, variables: &[(&str, &str)], account: &Value) -> Self {
         let database = fresh_database().await;
-        let sandbox = Sandbox::start(Options { manual_callbacks: true, ..Options::default() }).await.expect("the sandbox");
+        let sandbox = Sandbox::start(Options { manual_callbacks: true, ..providers }).await.expect("the sandbox");
         sandbox.set_clock(Some(START));
         let clock = Clock::manual(OffsetDateTime::from_unix_timestamp(START).expect("a time"), 1);
-        let port = free_port();
-        let settings = settings(&database, port, variables);
-        let context = web::Data::new(app::context(&settings, clock.clone()).expect("a context"));
+        let (context, api, server) = serve(&database, &clock, variables, TrustedProxies::default());
         setup::apply(&context, &merchant("acme", &sandbox, account)).await.expect("a merchant");
         let key = make_key(&context, "acme", &[Scope::Admin]).await;
-        let (server, address) =
-            http::serve(context.clone(), TrustedProxies::default(), settings.server.bind, Duration::from_secs(1)).expect("a server");
-        let handle = server.handle();
-        tokio::spawn(server);
-        let app = Self {
-            api: format!("http://{address}"),
-            key,
-            sandbox,
-            context: context.into_inner(),
-            clock,
-            database,
-            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
-            server: handle,
-        };
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let app = Self { api, key, sandbox, context, clock, database, http, server };
         app.sandbox.set_merchant_balance("acme", USDT, Decimal::from(1000));
         app
+    }
+
+    /// A second gateway on the same database, with the same providers and clock, that believes these proxies.
+    pub fn replica(&self, proxies: TrustedProxies) -> Self {
+        let (context, api, server) = serve(&self.database, &self.clock, &[], proxies);
+        let (key, sandbox, http) = (self.key.clone(), self.sandbox.clone(), self.http.clone());
+        Self { api, key, sandbox, context, clock: self.clock.clone(), database: self.database.clone(), http, server }
+    }
+
+    /// Ends a replica.
+    pub async fn stop(self) {
+        self.server.stop(false).await;
+        self.context.db.close().await;
+    }
+
+    /// A second merchant's key with these scopes; its account at FOMO is the same.
+    pub async fn other_merchant(&self, scopes: &[Scope]) -> SecretString {
+        setup::apply(&self.context, &merchant("rival", &self.sandbox, &json!({}))).await.expect("a merchant");
+        make_key(&self.context, "rival", scopes).await
     }
 
     /// Sends a request with the merchant's key.
@@ -150,12 +192,30 @@ impl TestApp {
         self.call("POST", path, Some(body)).await
     }
 
+    /// Sends these bytes as JSON, with the merchant's key.
+    pub async fn send(&self, method: &str, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self.http.request(method.parse().expect("a method"), format!("{}{path}", self.api));
+        let request = request.bearer_auth(self.key.expose_secret()).header("content-type", "application/json").body(body);
+        read(request.send().await.expect("an answer")).await
+    }
+
+    /// The number that a query gives.
+    pub async fn count(&self, query: &str) -> i64 {
+        let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {query}"));
+        sqlx::query_scalar(query).fetch_one(&mut self.database().await).await.expect("a number")
+    }
+
     /// Links customer `ada` to FOMO's user 42, who has 1000 usdt.
     pub async fn link_ada(&self) {
-        let session = self.sandbox.create_user(ADA, "Ada", &[(USDT, Decimal::from(1000))]);
-        let code = self.sandbox.authorize(&session, "acme").expect("a code");
+        let code = self.code(ADA);
         let linked = self.post("/v1/customers/ada/links", &json!({ "provider": "fomo", "code": code })).await;
         assert_eq!(linked.status, 201, "{:?}", linked.body);
+    }
+
+    /// The code that FOMO's app gives for a user, who has 1000 usdt.
+    pub fn code(&self, user: &str) -> String {
+        let session = self.sandbox.create_user(user, "Ada", &[(USDT, Decimal::from(1000))]);
+        self.sandbox.authorize(&session, "acme").expect("a code")
     }
 
     /// A deposit of 12.5 usdt by Ada.
@@ -166,6 +226,16 @@ impl TestApp {
     /// A payout of 12.5 usdt to Ada.
     pub async fn payout(&self, trade_id: &str) -> Answer {
         self.post("/v1/payouts", &payout_wish(trade_id)).await
+    }
+
+    /// A deposit of Ada's whose callback tells another amount. Gives the id of the discrepancy.
+    pub async fn discrepancy(&self, trade_id: &str) -> String {
+        assert_eq!(self.deposit(trade_id).await.status, 201);
+        self.sandbox.callback_fault(trade_id, CallbackFault::WrongAmount("9.5".to_owned()));
+        assert_eq!(self.confirm(trade_id).await, Some(1));
+        assert_eq!(self.callbacks().await, [200]);
+        let open = self.get("/v1/discrepancies?status=open&limit=1").await;
+        open.body["data"][0]["id"].as_str().expect("a discrepancy").to_owned()
     }
 
     /// Ada confirms a deposit in FOMO's app. Gives FOMO's status.
@@ -257,6 +327,21 @@ impl TestApp {
         self.sandbox.stop().await;
         self.context.db.close().await;
     }
+}
+
+/// A gateway on a free port: what it works with, its address and its server.
+fn serve(
+    database: &str,
+    clock: &Clock,
+    variables: &[(&str, &str)],
+    proxies: TrustedProxies,
+) -> (Arc<Context>, String, actix_web::dev::ServerHandle) {
+    let settings = settings(database, free_port(), variables);
+    let context = web::Data::new(app::context(&settings, clock.clone()).expect("a context"));
+    let (server, address) = http::serve(context.clone(), proxies, settings.server.bind, Duration::from_secs(1)).expect("a server");
+    let handle = server.handle();
+    tokio::spawn(server);
+    (context.into_inner(), format!("http://{address}"), handle)
 }
 
 /// The settings of a test's gateway.

@@ -3,9 +3,15 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod auth;
+mod bad_input;
 mod callbacks;
 mod evidence;
 mod harness;
+mod idempotency;
+mod links;
+mod lists;
 mod matrix;
 mod orders;
 mod recovery;
+mod shapes;
