@@ -267,7 +267,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    text.parse().map_err(|_| D::Error::custom("must be a whole number"))
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| D::Error::custom("must be a whole number, at least 1"))
 }
 
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {

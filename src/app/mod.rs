@@ -20,9 +20,9 @@ use crate::domain::agenda::Timing;
 use crate::domain::clock::Clock;
 use crate::flows::tenant::Tenants;
 use crate::flows::{Context, Wake};
-use crate::http;
 use crate::http::auth::TrustedProxies;
 use crate::http::management::Health;
+use crate::http::{self, Door};
 use crate::providers::http::ProviderHttp;
 use crate::store::Db;
 use crate::vault::Vault;
@@ -53,8 +53,9 @@ pub fn context(settings: &Settings, clock: Clock) -> anyhow::Result<Context> {
         );
     }
     Ok(Context {
-        db: Db::open(settings.database_url()?, settings.database.max_connections, settings.database.acquire_timeout)?,
-        vault: Vault::new(settings.vault_key()?, &settings.vault.previous_keys)?,
+        db: Db::open(settings.database_url()?, settings.database.max_connections, settings.database.acquire_timeout)
+            .context("configuration key database.url")?,
+        vault: vault(settings)?,
         http: ProviderHttp::new(timing.provider_timeout, clock.clone())?,
         timing,
         clock,
@@ -62,7 +63,14 @@ pub fn context(settings: &Settings, clock: Clock) -> anyhow::Result<Context> {
         tenants: Tenants::default(),
         refreshing: crate::flows::link::Refreshing::default(),
         wake: Wake::default(),
+        tasks: TaskTracker::default(),
     })
+}
+
+/// The keys; a wrong one is named.
+fn vault(settings: &Settings) -> anyhow::Result<Vault> {
+    Vault::new(settings.vault_key()?, &[]).context("configuration key vault.key")?;
+    Vault::new(settings.vault_key()?, &settings.vault.previous_keys).context("configuration key vault.previous_keys")
 }
 
 /// Paths are joined below it: without the slash its last part would be replaced.
@@ -89,6 +97,9 @@ fn timing(settings: &Settings) -> Timing {
     }
 }
 
+/// How long a request may be on its way whose connection came in before the door was closed.
+const ON_ITS_WAY: Duration = Duration::from_millis(200);
+
 /// A running gateway.
 #[derive(Debug)]
 pub struct Gateway {
@@ -97,8 +108,9 @@ pub struct Gateway {
     /// Where the probes are. Absent where none were asked for.
     pub management: Option<SocketAddr>,
     context: Arc<Context>,
-    servers: Vec<ServerHandle>,
-    tracker: TaskTracker,
+    /// Absent for workers.
+    server: Option<(ServerHandle, Door)>,
+    probes: ServerHandle,
     stop: CancellationToken,
     grace: Duration,
 }
@@ -107,36 +119,32 @@ impl Gateway {
     /// Starts a gateway on a schema that it knows. Nothing runs if anything of it cannot.
     pub async fn start(context: Context, settings: &Settings, role: Role) -> anyhow::Result<Self> {
         context.db.check_schema().await.context("the database cannot be used")?;
-        if role != Role::Worker {
-            settings.public_url()?;
-        }
+        // Workers need it, too: it is where they tell the provider to call back.
+        settings.public_url()?;
         let context = web::Data::new(context);
         let stop = CancellationToken::new();
-        let tracker = TaskTracker::new();
         let grace = settings.timing.shutdown_grace;
-        let mut servers = Vec::new();
         let health = Health { stop: stop.clone(), failures: Arc::new(AtomicU32::new(0)) };
-        let (server, management) = http::management::serve(context.clone(), health, metrics(), settings.server.management_bind)
+        let (probes, management) = http::management::serve(context.clone(), health, metrics(), settings.server.management_bind)
             .with_context(|| format!("cannot listen on server.management_bind {}", settings.server.management_bind))?;
-        servers.push(server.handle());
-        tokio::spawn(server);
-        let mut api = None;
+        let probes = spawn(probes);
+        let (mut server, mut api) = (None, None);
         if role != Role::Worker {
             let proxies = TrustedProxies(settings.server.trusted_proxies.clone());
-            let (server, address) = http::serve(context.clone(), proxies, settings.server.bind, grace)
-                .with_context(|| format!("cannot listen on server.bind {}", settings.server.bind))?;
-            servers.push(server.handle());
-            tokio::spawn(server);
-            api = Some(address);
+            let listener =
+                http::listen(settings.server.bind).with_context(|| format!("cannot listen on server.bind {}", settings.server.bind))?;
+            api = Some(listener.local_addr()?);
+            let door = Door::of(&listener)?;
+            server = Some((spawn(http::serve_on(listener, context.clone(), proxies, grace)?), door));
         }
         let context = context.into_inner();
         tokio::spawn(forget_when_told(context.clone(), stop.clone()));
         if role != Role::Api {
-            workers::start(&context, &tracker, &stop);
+            workers::start(&context, &context.tasks, &stop);
         }
-        tracker.close();
+        context.tasks.close();
         tracing::info!(?role, api = api.map(tracing::field::display), management = %management, "the gateway is up");
-        Ok(Self { api, management: Some(management), context, servers, tracker, stop, grace })
+        Ok(Self { api, management: Some(management), context, server, probes, stop, grace })
     }
 
     /// What the gateway works with.
@@ -149,11 +157,14 @@ impl Gateway {
         tracing::info!("stopping: no new work");
         self.stop.cancel();
         let all = async {
-            // The probes go last, so that the cluster sees that we are not ready any more.
-            for server in self.servers.iter().rev() {
+            if let Some((server, door)) = &self.server {
+                door.close();
+                tokio::time::sleep(ON_ITS_WAY).await;
                 server.stop(true).await;
             }
-            self.tracker.wait().await;
+            self.context.tasks.wait().await;
+            // The probes go last, so that the cluster sees that we are not ready any more.
+            self.probes.stop(true).await;
         };
         let in_time = tokio::time::timeout(self.grace, all).await.is_ok();
         // What is still at work then keeps its connection; the database rolls it back when we are gone.
@@ -162,6 +173,13 @@ impl Gateway {
         tracing::info!(in_time, "stopped");
         in_time
     }
+}
+
+/// Runs a server in the background.
+fn spawn(server: actix_web::dev::Server) -> ServerHandle {
+    let handle = server.handle();
+    tokio::spawn(server);
+    handle
 }
 
 /// Forgets what is remembered of merchants and keys when another process changes them.

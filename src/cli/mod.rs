@@ -6,6 +6,7 @@ pub mod merchant_file;
 pub mod operate;
 pub mod playground;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -109,8 +110,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => return dev::run(args).await,
         Command::Sandbox(args) => return dev::sandbox(args).await,
         Command::Openapi => {
-            println!("{}", crate::http::openapi::document().to_pretty_json()?);
-            return Ok(ExitCode::SUCCESS);
+            return print(&crate::http::openapi::document().to_pretty_json()?);
         }
         Command::Doctor => return operate::doctor(settings()).await,
         Command::Config(ConfigCommand::Check) => return operate::check_config(&settings()?),
@@ -132,5 +132,15 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn settings() -> Result<Settings, crate::config::ConfigError> {
-    Settings::load(Path::new("config"), std::env::vars())
+    // What is no text may be somebody else's; ours is refused as what it then is.
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    Settings::load(Path::new("config"), std::env::vars_os().map(|(name, value)| (text(name), text(value))))
+}
+
+/// Prints a long text; a reader who has seen enough may go away.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }

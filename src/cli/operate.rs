@@ -13,6 +13,7 @@ use crate::domain::account::network;
 use crate::domain::clock::Clock;
 use crate::flows::setup::{self, KeyWish};
 use crate::flows::tenant::Scope;
+use crate::telemetry;
 
 /// Runs the gateway until it is told to stop.
 pub async fn serve(settings: &Settings, role: Role) -> anyhow::Result<ExitCode> {
@@ -59,6 +60,10 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 pub async fn apply_merchants(settings: &Settings, file: &Path) -> anyhow::Result<ExitCode> {
     let merchants = merchant_file::read(file)?;
     let context = app::context(settings, Clock::system())?;
+    // All of them or none: a mistake in one must not leave half of a file applied.
+    for merchant in &merchants {
+        setup::check(merchant)?;
+    }
     for merchant in &merchants {
         for change in setup::apply(&context, merchant).await? {
             println!("{change}");
@@ -121,6 +126,7 @@ pub fn check_config(settings: &Settings) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     app::context(settings, Clock::system())?;
+    telemetry::filter(&settings.log)?;
     println!("The configuration is complete.");
     Ok(ExitCode::SUCCESS)
 }
@@ -133,7 +139,10 @@ pub async fn doctor(settings: Result<Settings, ConfigError>) -> anyhow::Result<E
     };
     let keys = [settings.database_url().err(), settings.vault_key().err(), settings.public_url().err()];
     let keys: Vec<String> = keys.into_iter().flatten().map(|error| error.to_string()).collect();
-    let mut findings = vec![("configuration", if keys.is_empty() { Ok(()) } else { Err(keys.join("; ")) })];
+    let mut findings = vec![
+        ("configuration", if keys.is_empty() { Ok(()) } else { Err(keys.join("; ")) }),
+        ("logs", telemetry::filter(&settings.log).map(drop).map_err(|error| format!("{error:#}"))),
+    ];
     if keys.is_empty() {
         match app::context(&settings, Clock::system()) {
             Err(error) => findings.push(("keys", Err(format!("{error:#}")))),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use rust_decimal::Decimal;
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use url::Url;
@@ -177,11 +178,11 @@ impl Account {
         let (policy, wallet): (Map<_, _>, Map<_, _>) = document.into_iter().partition(|(key, _)| POLICY_KEYS.contains(&key.as_str()));
         let wallet = Value::Object(wallet);
         let wallet = match provider {
-            Provider::Fomo => Wallet::Fomo(serde_json::from_value(wallet)?),
-            Provider::Hicoin => Wallet::Hicoin(serde_json::from_value(wallet)?),
-            Provider::Youliao => Wallet::Youliao(serde_json::from_value(wallet)?),
+            Provider::Fomo => Wallet::Fomo(read(wallet)?),
+            Provider::Hicoin => Wallet::Hicoin(read(wallet)?),
+            Provider::Youliao => Wallet::Youliao(read(wallet)?),
         };
-        let policy: Policy = serde_json::from_value(Value::Object(policy))?;
+        let policy: Policy = read(Value::Object(policy))?;
         if policy.tolerance_percent.is_sign_negative() || policy.tolerance_percent >= Decimal::ONE_HUNDRED {
             return Err(serde::de::Error::custom("tolerance_percent must be at least 0 and below 100"));
         }
@@ -202,6 +203,14 @@ impl Account {
         let Wallet::Fomo(fomo) = &self.wallet else { return true };
         fomo.allow_ips.is_empty() || address.is_some_and(|address| fomo.allow_ips.iter().any(|network| network.contains(&address)))
     }
+}
+
+/// Reads a table. The error begins with the key that is wrong, unless it is the table as a whole.
+fn read<T: DeserializeOwned>(table: Value) -> Result<T, serde_json::Error> {
+    serde_path_to_error::deserialize(table).map_err(|error| match error.path().iter().next() {
+        Some(_) => serde::de::Error::custom(&error),
+        None => error.into_inner(),
+    })
 }
 
 /// A base address must end with `/`, else the last part of its path would be replaced, not extended.

@@ -6,7 +6,7 @@ use super::link::{self, NoToken};
 use super::settle::{Notes, Settled, settle};
 use super::submit;
 use super::tenant::ProviderAccount;
-use super::work::{account_of, rewrite_task};
+use super::work::{account_of, nothing_to_do, rewrite_task};
 use crate::domain::agenda::deadline;
 use crate::domain::order::{Claim, Order};
 use crate::domain::recovery::{Progress, Recovery, recover};
@@ -30,6 +30,9 @@ enum Seen {
 /// Works on an order that is to be looked at, that may have expired, or whose time for late money is over.
 pub async fn look(context: &Context, order: Order, task: LeasedTask) -> Result<(), FlowError> {
     let account = account_of(context, &order).await?;
+    if order.is_final {
+        return nothing_to_do(context, &account, &order, task.progress).await;
+    }
     match order.state {
         State::Deposit(Deposit::Verifying) => verify(context, &account, order, task.progress).await,
         State::Deposit(Deposit::AwaitingPayment | Deposit::PartiallyPaid) => expire(context, &account, order, task.progress).await,
@@ -41,7 +44,7 @@ pub async fn look(context: &Context, order: Order, task: LeasedTask) -> Result<(
             | Payout::Broadcast
             | Payout::RequiresReview(Review::OutcomeUnknown),
         ) => find_outcome(context, &account, order, task.progress).await,
-        _ => rewrite_task(context, &account, &order, task.progress).await,
+        _ => nothing_to_do(context, &account, &order, task.progress).await,
     }
 }
 

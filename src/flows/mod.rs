@@ -21,6 +21,7 @@ pub mod work;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::domain::agenda::Timing;
@@ -50,6 +51,8 @@ pub struct Context {
     pub refreshing: link::Refreshing,
     /// Wakes the workers of this process before their period is over.
     pub wake: Wake,
+    /// What must be finished before the process may end.
+    pub tasks: TaskTracker,
 }
 
 /// Wakes the workers of this process.

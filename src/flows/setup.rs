@@ -36,14 +36,20 @@ pub struct MerchantDocument {
 /// What applying a document did, a line each.
 pub type Changes = Vec<String>;
 
-/// Makes a merchant what its document says. Applying it again changes nothing. Accounts that the
-/// document does not name are closed to new orders.
-pub async fn apply(context: &Context, document: &MerchantDocument) -> Result<Changes, FlowError> {
-    let now = context.clock.now();
+/// Says no to a document that cannot be applied; names the key that is wrong.
+pub fn check(document: &MerchantDocument) -> Result<(), FlowError> {
     for (provider, settings) in &document.accounts {
         read_account(*provider, settings.clone())
             .map_err(|error| FlowError::conflict("account_invalid", format!("merchant {}, {provider}: {error}", document.name)))?;
     }
+    Ok(())
+}
+
+/// Makes a merchant what its document says. Applying it again changes nothing. Accounts that the
+/// document does not name are closed to new orders.
+pub async fn apply(context: &Context, document: &MerchantDocument) -> Result<Changes, FlowError> {
+    check(document)?;
+    let now = context.clock.now();
     let mut connection = context.db.get().await?;
     let before = accounts::merchant_by_name(&mut connection, &document.name).await?;
     let new_id = MerchantId(context.clock.new_uuid());

@@ -11,7 +11,7 @@ use super::link::{self, NoToken};
 use super::look::time_up;
 use super::settle::{Notes, Settled, settle};
 use super::tenant::ProviderAccount;
-use super::work::{account_of, rewrite_task, write_off_lost_attempt};
+use super::work::{account_of, nothing_to_do, rewrite_task, write_off_lost_attempt};
 use crate::domain::agenda::deadline;
 use crate::domain::ids::AttemptId;
 use crate::domain::order::Order;
@@ -33,11 +33,8 @@ pub async fn submit(context: &Context, order: Order, progress: Progress) -> Resu
             None => Err(FlowError::Internal("an order is being submitted without an attempt".to_owned())),
         },
         State::Deposit(Deposit::Created) => offer_again(context, &account, order, progress).await,
-        // It went on while the call was open; if nobody works on that call any more, it is written off.
-        _ => match write_off_lost_attempt(context, &account, &order).await? {
-            Some(_) => Ok(()),
-            None => rewrite_task(context, &account, &order, progress).await,
-        },
+        // It went on while the call was open.
+        _ => nothing_to_do(context, &account, &order, progress).await,
     }
 }
 

@@ -66,6 +66,18 @@ pub async fn write_off_lost_attempt(context: &Context, account: &ProviderAccount
     Ok(Some(settle(context, account, order.clone(), report, notes).await?.order))
 }
 
+/// An order that needs no work keeps its task while a call is open. If nobody can be working on that call any more, it is
+/// written off; else the task comes back when its lease is over.
+pub async fn nothing_to_do(context: &Context, account: &ProviderAccount, order: &Order, progress: Progress) -> Result<(), FlowError> {
+    let attempts = timeline::attempts(&mut *context.db.get().await?, order.merchant_id, order.id).await?;
+    let now = context.clock.now();
+    if attempts.iter().any(|attempt| attempt.state == "open" && attempt.leased_until <= now) {
+        write_off_lost_attempt(context, account, order).await?;
+        return Ok(());
+    }
+    rewrite_task(context, account, order, progress).await
+}
+
 /// Writes the task of an order anew: it did not fit the order any more.
 pub async fn rewrite_task(context: &Context, account: &ProviderAccount, order: &Order, progress: Progress) -> Result<(), FlowError> {
     let report = Report { channel: Channel::Clock, proven: true, says: Says::Nothing, evidence: None };

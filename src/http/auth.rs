@@ -2,15 +2,17 @@
 
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 
-use actix_web::dev::Payload;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
+use super::detached;
 use super::problem::Problem;
 use crate::domain::ids::MerchantId;
 use crate::flows::Context;
@@ -69,23 +71,37 @@ impl Needs for Administers {
 
 impl<S: Needs> FromRequest for Authorized<S> {
     type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+    type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let caller = caller(&request).await?;
-            if !caller.may(S::SCOPE) {
-                let detail = format!("This key may not do that: it needs the scope {}.", S::SCOPE);
-                return Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", detail));
-            }
-            Ok(Self { caller, needs: PhantomData })
-        })
+        std::future::ready(authorize::<S>(request))
     }
 }
 
+fn authorize<S: Needs>(request: &HttpRequest) -> Result<Authorized<S>, Problem> {
+    let known = request.extensions().get::<Result<Caller, Problem>>().cloned();
+    let caller = known.unwrap_or_else(|| Err(unauthorized()))?;
+    if !caller.may(S::SCOPE) {
+        let detail = format!("This key may not do that: it needs the scope {}.", S::SCOPE);
+        return Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", detail));
+    }
+    Ok(Authorized { caller, needs: PhantomData })
+}
+
+/// Finds out who calls before anything else of the request is read: nobody learns what is wrong with a body that he may not send.
+pub async fn know_caller(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if request.headers().contains_key(AUTHORIZATION) {
+        let known = caller(request.request()).await;
+        request.extensions_mut().insert(known);
+    }
+    next.call(request).await
+}
+
+fn unauthorized() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Send a live API key as: Authorization: Bearer tg_...")
+}
+
 async fn caller(request: &HttpRequest) -> Result<Caller, Problem> {
-    let unauthorized = || Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Send a live API key as: Authorization: Bearer tg_...");
     let context = request.app_data::<web::Data<Context>>().ok_or_else(|| Problem::internal(&"no context"))?;
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(unauthorized)?;
     let (scheme, key) = header.split_once(' ').ok_or_else(unauthorized)?;
@@ -93,7 +109,8 @@ async fn caller(request: &HttpRequest) -> Result<Caller, Problem> {
     if !scheme.eq_ignore_ascii_case("bearer") || !key.starts_with("tg_") || key.len() > 128 {
         return Err(unauthorized());
     }
-    let found = authenticate(context, &SecretString::from(key), client_address(request)).await.map_err(Problem::from)?;
+    let (context, key, address) = (context.clone(), SecretString::from(key), client_address(request));
+    let found = detached(async move { authenticate(&context, &key, address).await }).await?;
     found.ok_or_else(unauthorized)
 }
 

@@ -9,6 +9,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::{Home, detached};
 use crate::flows::Context;
 
 /// After this many failures in a row to reach the database the process asks to be restarted: a pool
@@ -32,7 +33,9 @@ pub fn serve(
     bind: SocketAddr,
 ) -> std::io::Result<(Server, SocketAddr)> {
     let (health, metrics) = (web::Data::new(health), web::Data::new(metrics));
+    let home = Home::of(&context);
     let server = HttpServer::new(move || {
+        home.enter();
         App::new()
             .app_data(context.clone())
             .app_data(health.clone())
@@ -60,7 +63,7 @@ async fn ready(context: web::Data<Context>, health: web::Data<Health>) -> HttpRe
     if health.stop.is_cancelled() {
         return HttpResponse::ServiceUnavailable().body("stopping");
     }
-    match context.db.ping().await {
+    match detached(async move { Ok(context.db.ping().await?) }).await {
         Ok(()) => {
             health.failures.store(0, Ordering::Relaxed);
             HttpResponse::Ok().body("ready")

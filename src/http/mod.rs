@@ -19,12 +19,17 @@ pub mod problem;
 pub mod request_id;
 pub mod shape;
 
-use std::net::SocketAddr;
+use std::cell::RefCell;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::http::header::ALLOW;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
+use tokio::net::TcpSocket;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -60,6 +65,33 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(callbacks::fomo);
 }
 
+/// Closes the door to new connections while those that came in are still served. The server's own stop does both at once,
+/// and drops connections whose request is still on its way.
+#[derive(Debug)]
+pub struct Door(TcpStream);
+
+impl Door {
+    /// The door of this listener.
+    pub fn of(listener: &TcpListener) -> std::io::Result<Self> {
+        // The same socket under another number; as a stream it can be shut down.
+        Ok(Self(OwnedFd::from(listener.try_clone()?).into()))
+    }
+
+    /// From now on connections are refused. (Where the system cannot do that, they are when the server stops.)
+    pub fn close(&self) {
+        drop(self.0.shutdown(Shutdown::Read));
+    }
+}
+
+/// Takes an address to serve on.
+pub fn listen(bind: SocketAddr) -> std::io::Result<TcpListener> {
+    const BACKLOG: u32 = 1024;
+    let socket = if bind.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(bind)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
 /// Serves the API on `bind`. Gives the server, which runs when awaited, and the address it has.
 pub fn serve(
     context: web::Data<Context>,
@@ -67,13 +99,23 @@ pub fn serve(
     bind: SocketAddr,
     grace: Duration,
 ) -> std::io::Result<(Server, SocketAddr)> {
+    let listener = listen(bind)?;
+    let address = listener.local_addr()?;
+    Ok((serve_on(listener, context, proxies, grace)?, address))
+}
+
+/// Serves the API. Gives the server, which runs when awaited.
+pub fn serve_on(listener: TcpListener, context: web::Data<Context>, proxies: TrustedProxies, grace: Duration) -> std::io::Result<Server> {
     let proxies = web::Data::new(proxies);
     let document = web::Data::new(openapi::document());
+    let home = Home::of(&context);
     let server = HttpServer::new(move || {
+        home.enter();
         let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
         app.app_data(context.clone())
             .app_data(proxies.clone())
             .app_data(document.clone())
+            .wrap(actix_web::middleware::from_fn(auth::know_caller))
             .wrap(actix_web::middleware::from_fn(request_id::name_request))
             .route("/docs", web::get().to(openapi::to_docs))
             .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document.get_ref().clone()))
@@ -82,9 +124,8 @@ pub fn serve(
     .client_request_timeout(Duration::from_secs(10))
     .shutdown_timeout(grace.as_secs())
     .disable_signals()
-    .bind(bind)?;
-    let address = server.addrs().first().copied().unwrap_or(bind);
-    Ok((server.run(), address))
+    .listen(listener)?;
+    Ok(server.run())
 }
 
 /// A path that we do not have, or a method that it does not take.
@@ -104,14 +145,41 @@ async fn no_such_route(request: HttpRequest) -> HttpResponse {
     response
 }
 
-/// Runs a flow to its end, whether the client waits for it or not.
+/// Where flows run: on the runtime of the process. A server's thread has a runtime of its own, which ends with the server;
+/// what was opened there (connections to the database and to providers) would end with it, also in the hands of others.
+#[derive(Clone)]
+struct Home {
+    runtime: Handle,
+    tasks: TaskTracker,
+}
+
+thread_local! {
+    static HOME: RefCell<Option<Home>> = const { RefCell::new(None) };
+}
+
+impl Home {
+    fn of(context: &Context) -> Self {
+        Self { runtime: Handle::current(), tasks: context.tasks.clone() }
+    }
+
+    /// From now on, what this thread detaches runs there.
+    fn enter(&self) {
+        HOME.set(Some(self.clone()));
+    }
+}
+
+/// Runs a flow to its end, whether the client waits for it or not. A stop waits for it.
 pub async fn detached<T, F>(flow: F) -> Result<T, Problem>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, FlowError>> + Send + 'static,
 {
     let name = request_id::current();
-    let task = tokio::spawn(request_id::within(name, flow).in_current_span());
+    let flow = request_id::within(name, flow).in_current_span();
+    let task = match HOME.with_borrow(Clone::clone) {
+        Some(home) => home.tasks.spawn_on(flow, &home.runtime),
+        None => tokio::spawn(flow),
+    };
     match task.await {
         Ok(result) => result.map_err(Problem::from),
         Err(panic) => Err(Problem::internal(&panic)),

@@ -114,9 +114,10 @@ impl Db {
         }
     }
 
-    /// Hears what other processes announce on a channel.
+    /// Hears what other processes announce on a channel, over a connection of its own: the pool's are for statements.
     pub async fn listen(&self, channel: &str) -> Result<PgListener, StoreError> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
+        let own = PgPoolOptions::new().max_connections(1).connect_lazy_with((*self.pool.connect_options()).clone());
+        let mut listener = PgListener::connect_with(&own).await?;
         listener.listen(channel).await?;
         Ok(listener)
     }
