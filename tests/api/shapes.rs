@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::harness::{ADA, Answer, TestApp, USDT, deposit_wish, payout_wish, read};
 
-/// DESIGN.md, section 6.
+/// The keys of an order, all of them.
 const ORDER: &str = "id object trade_id provider status stage coin amount amount_received amount_confirmed fee amount_state late customer \
     destination next_action checkout_url provider_reference txid confirmations failure is_final final_at expires_at sequence metadata \
     created_at updated_at";

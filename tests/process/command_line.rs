@@ -1,4 +1,4 @@
-//! Every command, as the operator and the newcomer type it (DESIGN.md, section 7).
+//! Every command, as the operator and the newcomer type it.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -173,7 +173,7 @@ async fn a_port_that_is_taken_is_named() {
     }
 }
 
-/// The example of DESIGN.md, section 7, with names in the place of dots.
+/// A merchants' file with an account at every provider.
 const MERCHANTS: &str = r#"
 [[merchant]]
 name = "acme"

@@ -405,6 +405,29 @@ impl House {
             .expect("a count")
     }
 
+    /// What happened to an order, for messages.
+    pub async fn story(&self, trade_id: &str) -> String {
+        let attempts: Vec<String> = sqlx::query_scalar(
+            "SELECT concat_ws(' ', 'attempt', a.started_at, a.ended_at, a.state, a.detail) FROM attempts a JOIN orders USING (merchant_id, order_id)
+             WHERE trade_id = $1 ORDER BY a.started_at",
+        )
+        .bind(trade_id)
+        .fetch_all(&mut *self.eyes.lock().await)
+        .await
+        .expect("attempts");
+        let steps: Vec<String> = sqlx::query_scalar(
+            "SELECT concat_ws(' ', 'step', s.sequence, s.created_at, s.status, s.stage, s.reason) FROM steps s JOIN orders USING (merchant_id, order_id)
+             WHERE trade_id = $1 ORDER BY s.sequence",
+        )
+        .bind(trade_id)
+        .fetch_all(&mut *self.eyes.lock().await)
+        .await
+        .expect("steps");
+        let calls = self.sandbox.call_log().into_iter().filter(|call| call.trade_id.as_deref() == Some(trade_id));
+        let calls: Vec<String> = calls.map(|call| format!("call {} {}", call.at_ms, call.operation)).collect();
+        [attempts, steps, calls].concat().join("\n")
+    }
+
     /// Waits until a gateway has nothing left to do: no call is open, and no final order has a task.
     pub async fn at_rest(&self) {
         until("no call is open, and final orders have no tasks", async || {

@@ -1,5 +1,5 @@
 //! SIGSTOP: a process that stands still for longer than its lease and then goes on as if nothing had happened, while
-//! another one has taken its work over. This is what `kill -9` alone does not find (RELIABILITY.md, section 0).
+//! another one has taken its work over. This is what `kill -9` alone does not find.
 
 use futures_util::future::join_all;
 use tillgate::sandbox::{Fault, Times};
@@ -35,7 +35,7 @@ struct Case {
     meanwhile: &'static str,
     end: &'static str,
     executions: usize,
-    /// How often FOMO is asked to pay.
+    /// How often FOMO is asked to pay; at least, where it refuses duplicates.
     calls: usize,
 }
 
@@ -172,7 +172,10 @@ async fn play(case: &Case) {
     }
     let (executions, calls) = (house.sandbox.executions(PAYOUT), house.sandbox.calls_for("pay_user", PAYOUT));
     println!("{:<72} -> {end}, executions: {executions}, calls: {calls}", case.name);
-    assert_eq!((executions, calls), (case.executions, case.calls), "{}", case.name);
+    assert_eq!(executions, case.executions, "{}: {}", case.name, house.story(PAYOUT).await);
+    // Where FOMO refuses duplicates, a slow machine may ask once more; where it does not, one call too many is one too many.
+    let asked = if case.refuses_duplicates { calls >= case.calls } else { calls == case.calls };
+    assert!(asked, "{}: {calls} calls: {}", case.name, house.story(PAYOUT).await);
     house.close().await;
 }
 

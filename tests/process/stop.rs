@@ -160,7 +160,7 @@ async fn a_rolling_restart_under_load_fails_no_request_and_pays_everything_once(
     let ports = [house.port, free_port()];
     let mut replicas = Vec::new();
     for port in ports {
-        replicas.push(replica(&house, port).await);
+        replicas.push(Some(replica(&house, port).await));
     }
     let done = AtomicUsize::new(0);
     let restarted = AtomicUsize::new(0);
@@ -180,11 +180,10 @@ async fn a_rolling_restart_under_load_fails_no_request_and_pays_everything_once(
         for (index, port) in ports.into_iter().enumerate() {
             let before = done.load(Ordering::Relaxed);
             until("some load", async || (done.load(Ordering::Relaxed) > before + 3).then_some(())).await;
-            let old = std::mem::replace(&mut replicas[index], replica_later());
-            let old = old.expect("a replica");
+            let old = replicas[index].take().expect("a replica");
             old.program.terminate();
             in_good_order(&old.program.end().await);
-            replicas[index] = replica(&house, port).await;
+            replicas[index] = Some(replica(&house, port).await);
             restarted.fetch_add(1, Ordering::Relaxed);
         }
     };
@@ -204,12 +203,8 @@ async fn a_rolling_restart_under_load_fails_no_request_and_pays_everything_once(
     house.close().await;
 }
 
-fn replica_later() -> Option<Gateway> {
-    None
-}
-
-async fn replica(house: &House, port: u16) -> Option<Gateway> {
-    Some(house.serve_with("all", &[("TILLGATE__SERVER__BIND", &format!("127.0.0.1:{port}"))]).await)
+async fn replica(house: &House, port: u16) -> Gateway {
+    house.serve_with("all", &[("TILLGATE__SERVER__BIND", &format!("127.0.0.1:{port}"))]).await
 }
 
 /// The merchant's backend: asks one replica, and the other one only if the first takes no connection.
