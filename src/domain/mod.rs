@@ -14,6 +14,7 @@ pub mod hearing;
 pub mod ids;
 pub mod money;
 pub mod order;
+pub mod receipt;
 pub mod recovery;
 pub mod report;
 pub mod status;

@@ -176,12 +176,18 @@ pub struct ProviderRecord {
     pub reference: Option<String>,
     /// The provider's id of the user on the other side.
     pub user: Option<String>,
+    /// The provider's id of the user that the money is taken from, where it is not the merchant's own account.
+    pub source: Option<String>,
+    /// The address that it goes to.
+    pub address: Option<String>,
     /// The provider's id of the coin.
     pub coin: Option<String>,
     /// The amount that moves.
     pub amount: Option<Amount>,
-    /// What the provider takes of it.
+    /// What the provider takes of it, in the same coin.
     pub fee: Option<Amount>,
+    /// Other fees that it tells of, with their names and coins, to be shown only.
+    pub other_fees: Vec<(&'static str, String, String)>,
     /// Which way.
     pub direction: Option<Direction>,
     /// The chain's id.
@@ -200,9 +206,12 @@ impl ProviderRecord {
             trade_id: None,
             reference: None,
             user: None,
+            source: None,
+            address: None,
             coin: None,
             amount: None,
             fee: None,
+            other_fees: Vec::new(),
             direction: None,
             txid: None,
             confirmations: None,
@@ -217,6 +226,8 @@ impl ProviderRecord {
             "trade_id": self.trade_id,
             "reference": self.reference,
             "user": self.user,
+            "source": self.source,
+            "address": self.address,
             "coin": self.coin,
             "amount": self.amount,
             "fee": self.fee,
@@ -226,6 +237,8 @@ impl ProviderRecord {
         });
         if let Value::Object(map) = &mut all {
             map.retain(|_, value| !value.is_null());
+            let other = self.other_fees.iter().map(|(name, coin, amount)| ((*name).to_owned(), json!(format!("{amount} {coin}"))));
+            map.extend(other);
         }
         all
     }

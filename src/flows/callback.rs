@@ -38,9 +38,10 @@ pub async fn receive(context: &Context, provider: Provider, capability: &str, in
     let order =
         orders::by_id(&mut *context.db.get().await?, merchant, order).await?.filter(|order| order.provider == provider).ok_or(NO_SUCH)?;
     let account = tenant(context, merchant).await?.account(provider)?.clone();
+    let callbacks = account.wallet.callbacks.clone().ok_or(NO_SUCH)?;
     let evidence = Evidence { raw: incoming.body, source: incoming.source.map(|address| address.to_string()) };
     let read = if account.account.allows_callbacks_from(incoming.source) {
-        account.wallet.read(&evidence.raw, &incoming.content_type).and_then(|record| complete(record, order.kind))
+        callbacks.read(&evidence.raw, &incoming.content_type).and_then(|record| complete(record, order.kind))
     } else {
         Err("it came from an address that is not on the account's list".to_owned())
     };

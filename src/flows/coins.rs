@@ -75,7 +75,7 @@ async fn keep_fresh(context: &Context, merchant: MerchantId, provider: Provider)
 
 /// Asks the provider, and keeps the list for the time when it cannot be asked.
 async fn fetch(context: &Context, merchant: MerchantId, account: &ProviderAccount) -> Result<Result<Vec<Coin>, String>, FlowError> {
-    let coins = match account.wallet.coins().await {
+    let coins = match account.wallet.coins.coins().await {
         Ok(coins) => coins,
         Err(why) => return Ok(Err(why)),
     };

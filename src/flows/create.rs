@@ -167,7 +167,7 @@ async fn write(
 ) -> Result<Option<Created>, FlowError> {
     let event = EventBody::of(order);
     let body = serde_json::to_string(&event).map_err(|error| FlowError::Internal(error.to_string()))?;
-    let task = Task::next(order, account.wallet.capabilities(), Progress::default(), &context.timing, order.created_at)
+    let task = Task::next(order, account.wallet.capabilities, Progress::default(), &context.timing, order.created_at)
         .unwrap_or(Task { work: Work::Submit, due_at: order.created_at });
     let new = NewOrder {
         order,

@@ -86,8 +86,9 @@ pub async fn create(
         }
         LinkError::Unavailable(why) => FlowError::ProviderUnavailable(why),
     };
-    let tokens = account.wallet.exchange(code, now).await.map_err(refused)?;
-    let profile = account.wallet.profile(&tokens.access_token).await.map_err(refused)?;
+    let links = account.links()?;
+    let tokens = links.exchange(code, now).await.map_err(refused)?;
+    let profile = links.profile(&tokens.access_token).await.map_err(refused)?;
     let key = LinkKey { merchant_id: merchant, customer, provider };
     let sealed = seal(context, &key, &tokens)?;
     let written = links::put(&mut *context.db.get().await?, &key, &profile.provider_user, &new_tokens(&tokens, &sealed, now), now).await?;
@@ -197,7 +198,7 @@ async fn call_refresh(
     now: OffsetDateTime,
 ) -> Result<Result<SecretString, NoToken>, FlowError> {
     let refresh_token: SecretString = open(context, key, row)?.refresh.into();
-    match account.wallet.refresh(&refresh_token, now).await {
+    match account.links()?.refresh(&refresh_token, now).await {
         Ok(tokens) => {
             let sealed = seal(context, key, &tokens)?;
             links::put_refreshed(&mut *context.db.get().await?, key, row.generation, &new_tokens(&tokens, &sealed, now)).await?;

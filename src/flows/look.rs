@@ -137,7 +137,7 @@ async fn find_outcome(context: &Context, account: &ProviderAccount, order: Order
         Seen::Unavailable(order) | Seen::NoWay(order) => (order, progress),
     };
     let now = context.clock.now();
-    match recover(&order, account.wallet.capabilities(), &account.account.policy, progress, &context.timing, now) {
+    match recover(&order, account.wallet.capabilities, &account.account.policy, progress, &context.timing, now) {
         Recovery::LookAgain => rewrite_task(context, account, &order, progress.tried()).await,
         Recovery::SendAgain(permit) => {
             submit::send(context, account, order, permit, Progress { absent_since: None, absent_last: None, ..progress }).await
@@ -165,9 +165,7 @@ async fn see_one(
     reference: &str,
     progress: Option<Progress>,
 ) -> Result<Seen, FlowError> {
-    if order.customer.is_none() {
-        return Ok(Seen::NoWay(order));
-    }
+    let (Some(lookups), Some(_)) = (&account.wallet.reference_lookups, &order.customer) else { return Ok(Seen::NoWay(order)) };
     let key = link::key_of(&order)?;
     let mut token = link::access_token(context, account, &key, None).await?;
     for fresh in [false, true] {
@@ -176,7 +174,7 @@ async fn see_one(
             Err(NoToken::Missing) => return Ok(Seen::NoWay(order)),
             Err(NoToken::Unavailable(_)) => return Ok(Seen::Unavailable(order)),
         };
-        let looked = account.wallet.by_reference(reference, &access_token).await;
+        let looked = lookups.by_reference(reference, &access_token).await;
         metrics::counter!("tillgate_lookups_total", "provider" => order.provider.to_string(), "outcome" => looked_name(&looked))
             .increment(1);
         match looked {

@@ -144,7 +144,7 @@ fn task(
         return TaskWrite::Leave;
     }
     let progress = notes.progress.unwrap_or_default();
-    match Task::next(&heard.order, account.wallet.capabilities(), progress, &context.timing, now) {
+    match Task::next(&heard.order, account.wallet.capabilities, progress, &context.timing, now) {
         Some(task) => TaskWrite::Set(task, progress, lease),
         None => TaskWrite::Remove,
     }

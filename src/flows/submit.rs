@@ -18,7 +18,7 @@ use crate::domain::order::Order;
 use crate::domain::recovery::{Permit, Progress};
 use crate::domain::report::{Channel, Code, Outcome, Report, Says};
 use crate::domain::status::{Deposit, Payout, State};
-use crate::providers::{Answer, MoneyCall};
+use crate::providers::{Answer, MoneyCall, Payer};
 
 /// Works on an order that waits to be sent, or that was being sent when its worker stopped.
 pub async fn submit(context: &Context, order: Order, progress: Progress) -> Result<(), FlowError> {
@@ -47,7 +47,7 @@ pub async fn send(context: &Context, account: &ProviderAccount, order: Order, pe
     let order = claimed.order;
     let call = money_call(context, &order, deadline)?;
     let user = order.provider_user.clone().unwrap_or_default();
-    let answer = account.wallet.pay_user(&call, &user).await;
+    let answer = account.wallet.user_payouts.pay_user(&call, &user).await;
     record(context, account, order, attempt, answer, progress).await?;
     Ok(())
 }
@@ -88,7 +88,8 @@ pub async fn offer(
     progress: Progress,
 ) -> Result<Order, FlowError> {
     let call = money_call(context, &order, deadline)?;
-    let mut answer = account.wallet.offer(&call, token).await;
+    let payer = Payer { user: order.provider_user.as_deref().unwrap_or_default(), access_token: Some(token) };
+    let mut answer = account.wallet.deposits.offer(&call, payer).await;
     if matches!(&answer.outcome, Outcome::Refused(code) if code.code == "link_expired") {
         answer.outcome = after_refused_token(context, account, &order, answer.outcome).await?;
     }

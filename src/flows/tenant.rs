@@ -15,8 +15,8 @@ use crate::domain::account::{self, Account};
 use crate::domain::coin::Coin;
 use crate::domain::ids::{KeyId, MerchantId};
 use crate::domain::order::Provider;
-use crate::providers::Wallet;
 use crate::providers::fomo::Fomo;
+use crate::providers::{Links, Wallet};
 use crate::store::{accounts, keys};
 
 /// How long what was read is believed without a word from whoever changes it.
@@ -40,7 +40,7 @@ pub struct ProviderAccount {
     /// Credentials and choices.
     pub account: Account,
     /// Speaks to the provider.
-    pub wallet: Arc<dyn Wallet>,
+    pub wallet: Arc<Wallet>,
     /// It takes no new orders.
     pub disabled: bool,
 }
@@ -48,6 +48,14 @@ pub struct ProviderAccount {
 impl std::fmt::Debug for ProviderAccount {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("ProviderAccount").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl ProviderAccount {
+    /// Lets customers open their accounts to us.
+    pub fn links(&self) -> Result<&dyn Links, FlowError> {
+        let why = || FlowError::field("/provider", "links_not_supported", "customers cannot be linked to this wallet");
+        self.wallet.links.as_deref().ok_or_else(why)
     }
 }
 
@@ -143,7 +151,7 @@ pub async fn tenant(context: &Context, merchant: MerchantId) -> Result<Arc<Tenan
     for row in rows {
         let account = super::setup::open_account(context, merchant, row.provider, &row.sealed)?;
         let account::Wallet::Fomo(fomo) = &account.wallet else { continue };
-        let wallet = Arc::new(Fomo::new(context.http.clone(), fomo.clone(), context.clock.clone()));
+        let wallet = Arc::new(Fomo::wallet(context.http.clone(), fomo.clone(), context.clock.clone()));
         found.insert(row.provider, ProviderAccount { account, wallet, disabled: row.disabled });
     }
     let tenant = Arc::new(Tenant { id: merchant, accounts: found });

@@ -11,6 +11,7 @@ pub mod reading;
 #[cfg(test)]
 mod test_server;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -21,8 +22,9 @@ use url::Url;
 use crate::domain::coin::Coin;
 use crate::domain::ids::TradeId;
 use crate::domain::money::Amount;
+use crate::domain::receipt::Incoming;
 use crate::domain::recovery::Capabilities;
-use crate::domain::report::{Evidence, Outcome, ProviderRecord};
+use crate::domain::report::{Code, Evidence, Outcome, ProviderRecord};
 
 /// What a call that may move money came to, with what came in.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,20 +55,47 @@ pub struct MoneyCall {
 /// Opening a deposit at the provider.
 #[async_trait]
 pub trait Deposits: Send + Sync {
-    /// Asks the provider to expect money of the customer. Moves nothing by itself.
-    async fn offer(&self, call: &MoneyCall, access_token: &SecretString) -> Answer;
+    /// Asks the provider to expect money of the customer, or where the customer is to send it.
+    /// Moves nothing by itself.
+    async fn offer(&self, call: &MoneyCall, payer: Payer<'_>) -> Answer;
 }
 
-/// Paying somebody.
+/// Who pays a deposit in.
+#[derive(Clone, Copy, Debug)]
+pub struct Payer<'a> {
+    /// The provider's id of the user.
+    pub user: &'a str,
+    /// The user's token, where the provider wants one.
+    pub access_token: Option<&'a SecretString>,
+}
+
+/// Paying users of the provider.
 #[async_trait]
-pub trait Payouts: Send + Sync {
-    /// Pays a user of the provider.
+pub trait UserPayouts: Send + Sync {
+    /// Pays a user of the provider out of the merchant's own account.
     async fn pay_user(&self, call: &MoneyCall, user: &str) -> Answer;
 }
 
-/// Asking about a movement.
+/// Paying to addresses.
 #[async_trait]
-pub trait Lookups: Send + Sync {
+pub trait AddressPayouts: Send + Sync {
+    /// The provider's id of the user that payouts to addresses are taken from. The error says what is missing.
+    fn source(&self) -> Result<String, String>;
+    /// Pays to an address out of a user's account. `on_chain_only` forces the way over the chain, even where
+    /// the address is one of the provider's own.
+    async fn pay_address(&self, call: &MoneyCall, source: &str, address: &str, on_chain_only: bool) -> Answer;
+}
+
+/// Moving money between two users of the provider.
+#[async_trait]
+pub trait Transfers: Send + Sync {
+    /// Moves it from one user to the other.
+    async fn transfer(&self, call: &MoneyCall, source: &str, user: &str) -> Answer;
+}
+
+/// Asking about a movement by the provider's own id.
+#[async_trait]
+pub trait ReferenceLookups: Send + Sync {
     /// Asks about the movement that the provider calls `reference`, with a token of a user whose
     /// movement it is.
     async fn by_reference(&self, reference: &str, access_token: &SecretString) -> Looked;
@@ -82,6 +111,113 @@ pub enum Looked {
     /// The token is not accepted (any more).
     Unauthorized,
     /// Nothing was learnt.
+    Unavailable(String),
+}
+
+/// Most ids in one question, and most entries of one page: what providers allow.
+pub const PAGE: usize = 100;
+
+/// By which way money leaves. A provider may keep a list for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// To an address.
+    ToAddress,
+    /// From the merchant's account to a user of the provider.
+    ToUser,
+    /// Between two users of the provider.
+    BetweenUsers,
+}
+
+/// Asking about movements by our own ids.
+#[async_trait]
+pub trait TradeLookups: Send + Sync {
+    /// Asks about at most [`PAGE`] movements that went one way. The answer was complete and readable: what is not in it,
+    /// the provider does not have (or does not show yet). One id can come twice.
+    async fn by_trade_ids(&self, way: Way, trade_ids: &[TradeId]) -> Result<Vec<Listed>, AskError>;
+}
+
+/// One entry of a provider's list of movements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Our id, as the entry has it.
+    pub trade_id: TradeId,
+    /// What it says, or why it cannot be read.
+    pub record: Result<ProviderRecord, String>,
+    /// The entry's own bytes.
+    pub evidence: Evidence,
+}
+
+/// Reading the incoming movements of all users of an account.
+#[async_trait]
+pub trait DepositFeed: Send + Sync {
+    /// The first movements whose id is greater than `after`, at most [`PAGE`], by ascending id.
+    async fn after(&self, after: i64) -> Result<Vec<Entry>, AskError>;
+    /// Those of at most [`PAGE`] ids that the provider shows.
+    async fn by_ids(&self, ids: &[i64]) -> Result<Vec<Entry>, AskError>;
+}
+
+/// One entry of a feed of incoming movements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The provider's number of it.
+    pub id: i64,
+    /// What it says, or why it cannot be read.
+    pub movement: Result<Incoming, String>,
+    /// The entry's own bytes.
+    pub evidence: Evidence,
+}
+
+/// The accounts of customers at the provider.
+#[async_trait]
+pub trait Users: Send + Sync {
+    /// Makes an account for somebody, or finds the one that is there. Gives the provider's id of the user.
+    async fn register(&self, contact: &Contact) -> Result<String, AskError>;
+    /// What the provider tells of the user.
+    async fn find(&self, contact: &Contact) -> Result<Profile, AskError>;
+    /// What a user owns of one coin.
+    async fn balance(&self, user: &str, provider_coin_id: &str) -> Result<Balance, AskError>;
+    /// What a user owns of every coin.
+    async fn balances(&self, user: &str) -> Result<Vec<Balance>, AskError>;
+    /// The address of a user for a coin; makes one where there is none.
+    async fn address(&self, user: &str, provider_coin_id: &str) -> Result<String, AskError>;
+}
+
+/// How a person can be reached: what a provider registers them by.
+#[derive(Clone, Debug)]
+pub enum Contact {
+    /// A mobile telephone.
+    Mobile {
+        /// The country's code with its plus, for example `+86`.
+        country: String,
+        /// The number.
+        number: SecretString,
+    },
+    /// An e-mail address.
+    Email(SecretString),
+}
+
+/// What a user owns of a coin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// The provider's id of the coin.
+    pub provider_coin_id: String,
+    /// What can be moved.
+    pub available: Amount,
+    /// What is held back.
+    pub locked: Amount,
+}
+
+/// Why a question that moves nothing got no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The provider says no: asking again gives the same.
+    #[error("the provider refused it: {} ({})", .0.message, .0.provider_code)]
+    Refused(Code),
+    /// The provider refuses us: secret, clock or address.
+    #[error("the provider refused our credentials: {} ({})", .0.message, .0.provider_code)]
+    Misconfigured(Code),
+    /// Nothing is known: to be tried again.
+    #[error("the provider could not be asked: {0}")]
     Unavailable(String),
 }
 
@@ -139,14 +275,54 @@ pub trait Coins: Send + Sync {
     async fn coins(&self) -> Result<Vec<Coin>, String>;
 }
 
-/// Reading what a provider sends us.
+/// Reading what a provider sends us about one order, to an address that is that order's own.
 pub trait Callbacks: Send + Sync {
     /// Reads the body of a callback; the error says what is wrong with it. Believes nothing.
     fn read(&self, body: &[u8], content_type: &str) -> Result<ProviderRecord, String>;
 }
 
-/// A wallet that customers are linked to and that pays by user id: what the flows hold.
-pub trait Wallet: Deposits + Payouts + Lookups + Links + Coins + Callbacks {
+/// Reading what a provider sends us about anything, to an address that is the account's own.
+pub trait Notices: Send + Sync {
+    /// Reads what a notice is about; the error says what is wrong with it. Believes nothing.
+    fn subject(&self, body: &[u8]) -> Result<Subject, String>;
+}
+
+/// What a notice is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A movement of ours, by our own id.
+    Order(TradeId),
+    /// An incoming movement, by the provider's number.
+    Incoming(i64),
+}
+
+/// The ports of one account: what the flows hold. An ability that the provider does not have is absent.
+#[derive(Clone)]
+pub struct Wallet {
     /// What it can do, which decides how outcomes are learnt.
-    fn capabilities(&self) -> Capabilities;
+    pub capabilities: Capabilities,
+    /// Lists coins.
+    pub coins: Arc<dyn Coins>,
+    /// Opens deposits.
+    pub deposits: Arc<dyn Deposits>,
+    /// Pays users.
+    pub user_payouts: Arc<dyn UserPayouts>,
+    /// Pays to addresses.
+    pub address_payouts: Option<Arc<dyn AddressPayouts>>,
+    /// Moves money between users.
+    pub transfers: Option<Arc<dyn Transfers>>,
+    /// Answers questions about a movement by its own id.
+    pub reference_lookups: Option<Arc<dyn ReferenceLookups>>,
+    /// Answers questions about movements by ours.
+    pub trade_lookups: Option<Arc<dyn TradeLookups>>,
+    /// Tells of incoming movements.
+    pub deposit_feed: Option<Arc<dyn DepositFeed>>,
+    /// Keeps accounts for our customers.
+    pub users: Option<Arc<dyn Users>>,
+    /// Lets customers open their own accounts to us.
+    pub links: Option<Arc<dyn Links>>,
+    /// Calls us about one order.
+    pub callbacks: Option<Arc<dyn Callbacks>>,
+    /// Calls us about anything.
+    pub notices: Option<Arc<dyn Notices>>,
 }

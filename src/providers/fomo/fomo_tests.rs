@@ -58,7 +58,7 @@ const SIGN: &str = "579e794a0a095f755253e9f8bf6ab8f3145086d9";
 #[tokio::test]
 async fn a_deposit_is_offered_with_all_parameters() {
     let (fomo, server) = fomo(vec![json(200, r#"{"status": 1, "sucess": true, "transfer_id": "f-1"}"#)]).await;
-    let answer = fomo.offer(&call(), &token()).await;
+    let answer = fomo.offer(&call(), Payer { user: "42", access_token: Some(&token()) }).await;
     assert!(matches!(answer.outcome, Outcome::Accepted(record) if record.standing == Standing::Awaiting));
     assert_eq!(answer.evidence.unwrap().raw, br#"{"status": 1, "sucess": true, "transfer_id": "f-1"}"#);
     let (seen, form) = only(&server);

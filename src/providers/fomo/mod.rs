@@ -8,6 +8,8 @@
 mod sign;
 pub mod wire;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
@@ -16,7 +18,9 @@ use url::Url;
 pub use self::sign::sign;
 use self::wire::Verb;
 use super::http::{Call, CallFailure, ProviderHttp};
-use super::{Answer, Callbacks, Coins, Deposits, LinkError, Links, Looked, Lookups, MoneyCall, Payouts, Profile, Tokens, Wallet};
+use super::{
+    Answer, Callbacks, Coins, Deposits, LinkError, Links, Looked, MoneyCall, Payer, Profile, ReferenceLookups, Tokens, UserPayouts, Wallet,
+};
 use crate::domain::account::FomoAccount;
 use crate::domain::clock::Clock;
 use crate::domain::coin::Coin;
@@ -44,6 +48,26 @@ impl Fomo {
     /// Speaks for this account.
     pub fn new(http: ProviderHttp, account: FomoAccount, clock: Clock) -> Self {
         Self { http, account, clock }
+    }
+
+    /// The ports of an account at FOMO.
+    pub fn wallet(http: ProviderHttp, account: FomoAccount, clock: Clock) -> Wallet {
+        let fomo = Arc::new(Self::new(http, account, clock));
+        Wallet {
+            capabilities: Capabilities { refuses_duplicates: true, lookup_by_trade_id: false, lookup_by_reference: true, callbacks: true },
+            coins: fomo.clone(),
+            deposits: fomo.clone(),
+            user_payouts: fomo.clone(),
+            address_payouts: None,
+            transfers: None,
+            reference_lookups: Some(fomo.clone()),
+            trade_lookups: None,
+            deposit_feed: None,
+            users: None,
+            links: Some(fomo.clone()),
+            callbacks: Some(fomo),
+            notices: None,
+        }
     }
 
     /// The address of a method, below the account's base address.
@@ -81,7 +105,10 @@ impl Fomo {
 #[async_trait]
 impl Deposits for Fomo {
     /// `pre_pay` (part three, section 2).
-    async fn offer(&self, call: &MoneyCall, access_token: &SecretString) -> Answer {
+    async fn offer(&self, call: &MoneyCall, payer: Payer<'_>) -> Answer {
+        let Some(access_token) = payer.access_token else {
+            return Answer { outcome: Outcome::NotSent("there is no access token of the customer".to_owned()), evidence: None };
+        };
         let signed = self.signed(call);
         let form = [
             ("direction", "1"),
@@ -103,7 +130,7 @@ impl Deposits for Fomo {
 }
 
 #[async_trait]
-impl Payouts for Fomo {
+impl UserPayouts for Fomo {
     /// `pay_user` (part three, section 4).
     async fn pay_user(&self, call: &MoneyCall, user: &str) -> Answer {
         let signed = self.signed(call);
@@ -128,7 +155,7 @@ impl Payouts for Fomo {
 }
 
 #[async_trait]
-impl Lookups for Fomo {
+impl ReferenceLookups for Fomo {
     /// `get_transfer_detail` (part three, section 5).
     async fn by_reference(&self, reference: &str, access_token: &SecretString) -> Looked {
         let form = [("transfer_id", reference)];
@@ -190,12 +217,6 @@ impl Callbacks for Fomo {
     /// The callback to `server_uri` (part four). The body itself tells a form from JSON.
     fn read(&self, body: &[u8], _content_type: &str) -> Result<ProviderRecord, String> {
         wire::callback(body).map_err(|unreadable| unreadable.0)
-    }
-}
-
-impl Wallet for Fomo {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { refuses_duplicates: true, lookup_by_trade_id: false, lookup_by_reference: true, callbacks: true }
     }
 }
 

@@ -268,7 +268,8 @@ fn any_record() -> impl Strategy<Value = ProviderRecord> {
         |(standing, (trade_id, reference, user, coin), (amount, fee, direction), (txid, confirmations, acts))| {
             let expires_at = payout(SUBMITTING).created_at + Duration::minutes(3);
             let next_action = acts.then(|| NextAction::ConfirmInApp { transfer_id: "T1".into(), expires_at });
-            ProviderRecord { standing, trade_id, reference, user, coin, amount, fee, direction, txid, confirmations, next_action }
+            let plain = ProviderRecord::new(standing);
+            ProviderRecord { trade_id, reference, user, coin, amount, fee, direction, txid, confirmations, next_action, ..plain }
         },
     )
 }
