@@ -81,10 +81,15 @@ ALTER TABLE receipts
     ADD COLUMN revision          integer     NOT NULL DEFAULT 1,
     -- Its order (or, where there is none, the merchant) has not heard of this revision yet.
     ADD COLUMN unheard           boolean     NOT NULL DEFAULT false,
+    -- Since when it is on the list of those that no order was open to. Absent: it never was.
+    ADD COLUMN unmatched_at      timestamptz,
+    -- The provider's own words, sealed: what came in last.
+    ADD COLUMN sealed_raw        bytea,
     ADD COLUMN updated_at        timestamptz,
     ADD CONSTRAINT a_receipt_stands_somewhere CHECK (progress IN ('pending', 'confirmed', 'abnormal'));
 UPDATE receipts r SET
     updated_at = r.created_at,
+    unmatched_at = CASE WHEN r.order_id IS NULL THEN r.created_at END,
     provider_coin_id = coalesce((SELECT o.provider_coin_id FROM orders o WHERE o.merchant_id = r.merchant_id AND o.order_id = r.order_id), r.coin),
     customer = (SELECT o.customer FROM orders o WHERE o.merchant_id = r.merchant_id AND o.order_id = r.order_id);
 ALTER TABLE receipts

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::agenda::Work;
 use crate::flows::error::FlowError;
-use crate::flows::{Context, coins, link, work};
+use crate::flows::{Context, coins, feed, link, poll, work};
 
 /// How often a loop looks when nobody wakes it.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -33,6 +33,16 @@ pub fn start(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationT
             async move { work::work(&context, kind, &token).await }
         }));
     }
+    let (shared, token) = (context.clone(), stop.clone());
+    tracker.spawn(run_every(PERIOD, context.wake.poll.clone(), stop.clone(), move || {
+        let (context, token) = (shared.clone(), token.clone());
+        async move { poll::poll(&context, &token).await }
+    }));
+    let (shared, token) = (context.clone(), stop.clone());
+    tracker.spawn(run_every(PERIOD, context.wake.feed.clone(), stop.clone(), move || {
+        let (context, token) = (shared.clone(), token.clone());
+        async move { feed::read_due(&context, &token).await }
+    }));
     let (shared, token) = (context.clone(), stop.clone());
     tracker.spawn(run_every(HOUSEKEEPING, Arc::default(), stop.clone(), move || {
         let (context, token) = (shared.clone(), token.clone());

@@ -94,6 +94,7 @@ fn timing(settings: &Settings) -> Timing {
         deposit_ttl: times.deposit_ttl,
         callback_grace: times.callback_grace,
         late_window: times.late_window,
+        feed_period: times.feed_period,
     }
 }
 

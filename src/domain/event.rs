@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::money::Amount;
 use super::order::{AmountState, Destination, Failure, Kind, NextAction, Order, Provider};
+use super::receipt::Progress;
 
 /// An order, as the API and every event show it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -181,10 +182,11 @@ pub struct DiscrepancyBody {
     pub reason: Option<String>,
 }
 
-/// A receipt, as its events show it.
+/// An incoming movement, as the API and its events show it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ReceiptBody {
     /// Its id.
+    #[schema(example = "rcp_0193f2a7c1d27b5e8f4e2a90c3d4e5f6")]
     pub id: String,
     /// Always `receipt`.
     pub object: &'static str,
@@ -192,11 +194,33 @@ pub struct ReceiptBody {
     pub provider: Provider,
     /// The provider's id of the movement.
     pub provider_receipt_id: String,
-    /// Your id of the order whose time for late money was over when it came.
+    /// How it stands. What is abnormal does not count.
+    pub status: Progress,
+    /// Your id of the order that it is of; in an event, also of an order whose time for late money was over when it came.
+    /// Null where it is nobody's.
     pub trade_id: Option<String>,
-    /// The coin.
+    /// Your customer whom it came to. Null where the wallet's user is not one of yours.
+    #[schema(example = "customer-7")]
+    pub customer: Option<String>,
+    /// The coin, as `/v1/coins` names it.
+    #[schema(example = "ETH")]
     pub coin: String,
     /// How much came.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "12.5")]
     pub amount: Amount,
+    /// What the provider took of it. Null where it does not say.
+    #[schema(value_type = Option<String>)]
+    pub fee: Option<Amount>,
+    /// The address that it came to.
+    pub address: Option<String>,
+    /// The chain's id of the movement.
+    pub txid: Option<String>,
+    /// Confirmations on the chain.
+    pub confirmations: Option<i32>,
+    /// When we first heard of it.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When the provider last told something new of it.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
 }

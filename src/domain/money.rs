@@ -87,6 +87,18 @@ impl Amount {
         (exact && sum < limit()).then(|| Self(sum.normalize()))
     }
 
+    /// The sum, or the greatest amount there is.
+    pub fn plus_at_most(self, other: Self) -> Self {
+        self.plus(other).unwrap_or_else(|| Self(limit() - Decimal::new(1, MAX_SCALE)))
+    }
+
+    /// So many percent of it, rounded down to `decimals`.
+    pub fn percent(self, percent: Decimal, decimals: u32) -> Self {
+        let share = self.0.checked_mul(percent / Decimal::ONE_HUNDRED).unwrap_or_default();
+        let share = share.round_dp_with_strategy(decimals.min(MAX_SCALE), rust_decimal::RoundingStrategy::ToZero);
+        Self::from_decimal(share).unwrap_or_default()
+    }
+
     /// The difference, or `None` where it would be negative.
     pub fn minus(self, other: Self) -> Option<Self> {
         (other.0 <= self.0).then(|| Self((self.0 - other.0).normalize()))

@@ -58,6 +58,18 @@ pub enum Direction {
     Out,
 }
 
+/// By which way money leaves. A provider may keep a list for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Way {
+    /// To an address.
+    ToAddress,
+    /// From the merchant's account to a user of the provider.
+    ToUser,
+    /// Between two users of the provider.
+    BetweenUsers,
+}
+
 /// Where a payout goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -80,6 +92,11 @@ pub enum Destination {
         /// Hicoin's id of the user.
         uid: String,
     },
+    /// Another customer of the merchant: where a transfer goes.
+    Customer {
+        /// The merchant's id of the customer.
+        customer: String,
+    },
 }
 
 impl Destination {
@@ -88,7 +105,7 @@ impl Destination {
         match self {
             Self::FomoUser { user_id } => Some(user_id),
             Self::HicoinUser { uid } => Some(uid),
-            Self::Address { .. } => None,
+            Self::Address { .. } | Self::Customer { .. } => None,
         }
     }
 }
@@ -209,6 +226,8 @@ pub struct Order {
     pub decimals: u32,
     /// What was asked.
     pub amount: Amount,
+    /// How far the money may differ from it and still be exactly what was asked.
+    pub tolerance: Amount,
     /// What was seen: for a deposit, the sum of its receipts; otherwise what the other side gets.
     pub amount_received: Amount,
     /// What was proven: for a deposit, the sum of its confirmed receipts; otherwise what has gone.
@@ -223,6 +242,8 @@ pub struct Order {
     pub destination: Option<Destination>,
     /// The provider's id of the other side's user. Absent where the other side is an address.
     pub provider_user: Option<String>,
+    /// The provider's id of the user whom the money is taken from. Absent where that is the merchant's own account.
+    pub source_user: Option<String>,
     /// What somebody has to do next. Absent when nobody has to.
     pub next_action: Option<NextAction>,
     /// The provider's id of the movement. Absent until the provider tells.
@@ -259,6 +280,16 @@ impl Order {
         self.id.public(self.kind)
     }
 
+    /// By which way its money leaves; `None` for deposits.
+    pub fn way(&self) -> Option<Way> {
+        match (self.kind, &self.destination) {
+            (Kind::Deposit, _) => None,
+            (Kind::Transfer, _) => Some(Way::BetweenUsers),
+            (Kind::Payout, Some(Destination::Address { .. })) => Some(Way::ToAddress),
+            (Kind::Payout, _) => Some(Way::ToUser),
+        }
+    }
+
     /// Which way its money goes.
     pub fn direction(&self) -> Direction {
         match self.kind {
@@ -273,11 +304,16 @@ impl Order {
             Kind::Deposit => self.amount_received,
             Kind::Payout | Kind::Transfer => self.amount_confirmed,
         };
-        match seen.cmp(&self.amount) {
+        match seen.minus(self.amount) {
             _ if seen.is_zero() => AmountState::None,
-            std::cmp::Ordering::Less => AmountState::Under,
-            std::cmp::Ordering::Equal => AmountState::Exact,
-            std::cmp::Ordering::Greater => AmountState::Over,
+            _ if !self.covers(seen) => AmountState::Under,
+            Some(more) if more > self.tolerance => AmountState::Over,
+            _ => AmountState::Exact,
         }
+    }
+
+    /// Whether so much is what was asked, or more.
+    pub fn covers(&self, seen: Amount) -> bool {
+        self.amount.minus(seen).is_none_or(|missing| missing <= self.tolerance)
     }
 }

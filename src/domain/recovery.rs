@@ -24,6 +24,8 @@ pub struct Capabilities {
     pub lookup_by_reference: bool,
     /// It calls us.
     pub callbacks: bool,
+    /// It lists incoming money of all users.
+    pub deposit_feed: bool,
 }
 
 /// How the looks for an unknown outcome have gone so far.
@@ -114,10 +116,20 @@ mod tests {
     use super::*;
     use crate::domain::hearing::tests::payout;
 
-    const FOMO: Capabilities =
-        Capabilities { refuses_duplicates: true, lookup_by_trade_id: false, lookup_by_reference: true, callbacks: true };
-    const HICOIN: Capabilities =
-        Capabilities { refuses_duplicates: true, lookup_by_trade_id: true, lookup_by_reference: false, callbacks: false };
+    const FOMO: Capabilities = Capabilities {
+        refuses_duplicates: true,
+        lookup_by_trade_id: false,
+        lookup_by_reference: true,
+        callbacks: true,
+        deposit_feed: false,
+    };
+    const HICOIN: Capabilities = Capabilities {
+        refuses_duplicates: true,
+        lookup_by_trade_id: true,
+        lookup_by_reference: false,
+        callbacks: false,
+        deposit_feed: true,
+    };
 
     fn decide(capabilities: Capabilities, trust: bool, looks_absent: &[u64], at_seconds: u64) -> Recovery {
         let mut order = payout(State::Payout(Payout::OutcomeUnknown));

@@ -6,6 +6,7 @@ use strum::{Display, EnumString, IntoStaticStr};
 
 use super::money::Amount;
 use super::order::{Direction, NextAction};
+use super::receipt::Takings;
 use super::recovery::Permit;
 
 /// The way by which a report came.
@@ -18,6 +19,8 @@ pub enum Channel {
     Callback,
     /// The answer to our question about one order.
     Lookup,
+    /// The provider's list of incoming money.
+    Feed,
     /// A user's browser that came back. It proves nothing.
     Browser,
     /// A person of the merchant or of the operator.
@@ -57,6 +60,8 @@ pub enum Says {
     },
     /// A provider's record of the movement.
     Record(ProviderRecord),
+    /// What the receipts of a deposit add up to now.
+    Receipts(Takings),
     /// Something that cannot be read, or must not be believed. Says why.
     Unreadable(String),
     /// Nothing new: only the order's task is written anew.
@@ -264,7 +269,13 @@ impl Report {
     /// from the order is the order's problem. A callback or a browser may be anybody.
     pub fn is_authenticated(&self) -> bool {
         match self.channel {
-            Channel::Answer | Channel::Lookup | Channel::Operator | Channel::Merchant | Channel::Clock | Channel::Gateway => true,
+            Channel::Answer
+            | Channel::Lookup
+            | Channel::Feed
+            | Channel::Operator
+            | Channel::Merchant
+            | Channel::Clock
+            | Channel::Gateway => true,
             Channel::Callback | Channel::Browser => false,
         }
     }
@@ -275,6 +286,7 @@ impl Report {
             Says::Attempt(_) => "an attempt is about to be sent".to_owned(),
             Says::Answer { outcome, .. } => format!("{}: {}", outcome.name(), outcome.detail()),
             Says::Record(record) => format!("the {} says {}", self.channel, record.standing),
+            Says::Receipts(takings) => takings.to_string(),
             Says::Unreadable(why) => why.clone(),
             Says::Nothing => "nothing new".to_owned(),
             Says::TimeUp => "the deadline has passed without payment".to_owned(),

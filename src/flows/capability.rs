@@ -11,9 +11,10 @@ use uuid::Uuid;
 use super::Context;
 use super::error::FlowError;
 use crate::domain::ids::{MerchantId, OrderId};
-use crate::domain::order::Order;
+use crate::domain::order::{Order, Provider};
 
 const CALLBACK: &str = "callback";
+const NOTICE: &str = "notice";
 const TAG: usize = 24;
 
 /// Where the provider reports this order to.
@@ -23,6 +24,28 @@ pub fn callback_url(context: &Context, order: &Order) -> Result<Url, FlowError> 
     let text = URL_SAFE_NO_PAD.encode([&message[..], &tag[..TAG]].concat());
     let path = format!("callbacks/{}/{text}", order.provider);
     context.public_url.join(&path).map_err(|error| FlowError::Internal(error.to_string()))
+}
+
+/// Where the provider gives notice of anything that happens in an account.
+pub fn notice_url(context: &Context, merchant: MerchantId, provider: Provider) -> Result<Url, FlowError> {
+    let message = account_message(merchant, provider);
+    let tag = context.vault.tag(NOTICE, message.as_bytes());
+    let text = URL_SAFE_NO_PAD.encode([merchant.0.as_bytes(), &tag[..TAG]].concat());
+    let path = format!("callbacks/{provider}/{text}");
+    context.public_url.join(&path).map_err(|error| FlowError::Internal(error.to_string()))
+}
+
+/// The merchant whose account at `provider` a notice's capability names; `None` if we did not make it.
+pub fn open_notice(context: &Context, provider: Provider, text: &str) -> Option<MerchantId> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (id, tag) = bytes.split_first_chunk::<16>()?;
+    let merchant = MerchantId(Uuid::from_bytes(*id));
+    let genuine = tag.len() == TAG && context.vault.verify(NOTICE, account_message(merchant, provider).as_bytes(), tag);
+    genuine.then_some(merchant)
+}
+
+fn account_message(merchant: MerchantId, provider: Provider) -> String {
+    format!("{provider}/{merchant}")
 }
 
 /// The order that a callback's capability names; `None` if we did not make it.

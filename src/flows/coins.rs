@@ -50,7 +50,7 @@ pub async fn list(context: &Context, merchant: MerchantId, account: &ProviderAcc
 
 /// Fetches lists that are missing or old. Gives the number of lists fetched.
 pub async fn refresh_due(context: &Context, stop: &CancellationToken) -> Result<usize, FlowError> {
-    let providers = [Provider::Fomo.to_string()];
+    let providers = [Provider::Fomo.to_string(), Provider::Hicoin.to_string()];
     let before = context.clock.now() - STALE;
     let due = accounts::stale_coin_lists(&mut *context.db.get().await?, &providers, before, ROUND).await?;
     let mut done = 0;

@@ -13,14 +13,15 @@ use super::submit;
 use super::tenant::{ProviderAccount, tenant};
 use crate::domain::account::{FomoFlow, Wallet};
 use crate::domain::agenda::{Task, Work};
+use crate::domain::coin::Coin;
 use crate::domain::event::EventBody;
 use crate::domain::ids::{AttemptId, CustomerId, EventId, MerchantId, OrderId, TradeId};
 use crate::domain::money::Amount;
 use crate::domain::order::{Destination, Kind, Order, Provider};
 use crate::domain::recovery::Progress;
 use crate::domain::status::State;
-use crate::store::links::TokenRow;
-use crate::store::orders::{self, Created, NewOrder};
+use crate::store::customers;
+use crate::store::orders::{self, Created, Need, NewOrder};
 
 /// What a merchant asks for, read and checked as far as that goes without the provider.
 #[derive(Clone, Debug)]
@@ -74,22 +75,19 @@ async fn try_create(context: &Context, merchant: MerchantId, wish: &Wish, finger
     let account = tenant.open_account(wish.provider)?;
     check_way(account, wish)?;
     let coin = coins::for_order(context, merchant, account, &wish.coin, wish.amount).await?;
-    let order = draft(context, merchant, wish, coin);
+    let sides = sides(context, merchant, account, wish).await?;
+    let order = draft(context, merchant, account, wish, coin, sides);
     let instant = context.clock.instant();
     let attempt = (wish.kind == Kind::Deposit).then(|| (AttemptId(context.clock.new_uuid()), order.created_at + context.timing.lease));
     match write(context, account, &order, fingerprint, attempt).await? {
-        None => Err(FlowError::field(
-            "/customer",
-            "link_required",
-            "the customer has no active link to this wallet; POST /v1/customers/{customer}/links makes one",
-        )),
+        None => Err(lacking(account)),
         Some(created) if !created.inserted => {
             let replayed = replay(context, merchant, &wish.trade_id, fingerprint).await?;
             replayed.ok_or_else(|| FlowError::Internal("an order has disappeared".to_owned()))
         }
         Some(created) => match attempt {
             Some((attempt, _)) => {
-                let order = open_deposit(context, account, order, attempt, instant + context.timing.lease, created.link).await?;
+                let order = open_deposit(context, account, order, attempt, instant + context.timing.lease, created).await?;
                 Ok(Granted { order, replayed: false })
             }
             None => {
@@ -109,17 +107,81 @@ fn check_way(account: &ProviderAccount, wish: &Wish) -> Result<(), FlowError> {
             "the account is set to FOMO's web flow; only the app flow takes orders",
         ));
     }
-    match (&wish.destination, wish.provider) {
-        (None, _) | (Some(Destination::FomoUser { .. }), Provider::Fomo) => Ok(()),
-        (Some(_), provider) => Err(FlowError::field(
-            "/destination/type",
-            "destination_not_supported",
-            format!("{provider} does not pay to such a destination"),
-        )),
+    let ability = match (&wish.destination, wish.provider) {
+        (None, _) => true,
+        (Some(Destination::FomoUser { .. }), provider) => provider == Provider::Fomo,
+        (Some(Destination::HicoinUser { .. }), provider) => provider == Provider::Hicoin,
+        (Some(Destination::Address { .. }), _) => account.wallet.address_payouts.is_some(),
+        (Some(Destination::Customer { .. }), _) => wish.kind == Kind::Transfer,
+    };
+    if !ability {
+        let text = format!("{} does not pay to such a destination", wish.provider);
+        return Err(FlowError::field("/destination/type", "destination_not_supported", text));
+    }
+    if wish.kind == Kind::Transfer && account.wallet.transfers.is_none() {
+        let text = format!("{} moves nothing between customers", wish.provider);
+        return Err(FlowError::field("/provider", "transfers_not_supported", text));
+    }
+    Ok(())
+}
+
+/// The users at the provider whom the money of a wish is taken from, and who get it; as far as they are known beforehand.
+async fn sides(
+    context: &Context,
+    merchant: MerchantId,
+    account: &ProviderAccount,
+    wish: &Wish,
+) -> Result<(Option<String>, Option<String>), FlowError> {
+    match (&wish.destination, &account.wallet.address_payouts) {
+        (Some(Destination::Customer { customer }), _) => {
+            let from = wish.customer.clone().ok_or_else(|| FlowError::Internal("a transfer without a customer".to_owned()))?;
+            let to = CustomerId::parse(customer).map_err(|error| FlowError::field("/to_customer", "invalid", error.to_string()))?;
+            let mut connection = context.db.get().await?;
+            let source = customers::user(&mut connection, merchant, &from, wish.provider).await?;
+            let user = customers::user(&mut connection, merchant, &to, wish.provider).await?;
+            let registered = |found: Option<String>, pointer| found.ok_or_else(|| not_registered(pointer));
+            Ok((Some(registered(source, "/from_customer")?), Some(registered(user, "/to_customer")?)))
+        }
+        (Some(Destination::Address { .. }), Some(port)) => {
+            let source = port.source().map_err(|why| FlowError::field("/provider", "payout_source_missing", why))?;
+            Ok((Some(source), None))
+        }
+        (destination, _) => Ok((None, destination.as_ref().and_then(Destination::provider_user).map(str::to_owned))),
     }
 }
 
-fn draft(context: &Context, merchant: MerchantId, wish: &Wish, coin: crate::domain::coin::Coin) -> Order {
+fn not_registered(pointer: &'static str) -> FlowError {
+    FlowError::field(pointer, "customer_not_registered", "the wallet keeps no account for this customer; POST /v1/customers registers one")
+}
+
+/// What a deposit's customer has to have at the provider.
+fn need(account: &ProviderAccount, kind: Kind) -> Need {
+    match kind {
+        Kind::Payout | Kind::Transfer => Need::Nothing,
+        Kind::Deposit if account.wallet.users.is_some() => Need::User,
+        Kind::Deposit => Need::Link,
+    }
+}
+
+fn lacking(account: &ProviderAccount) -> FlowError {
+    match need(account, Kind::Deposit) {
+        Need::User => not_registered("/customer"),
+        Need::Link | Need::Nothing => FlowError::field(
+            "/customer",
+            "link_required",
+            "the customer has no active link to this wallet; POST /v1/customers/{customer}/links makes one",
+        ),
+    }
+}
+
+fn draft(
+    context: &Context,
+    merchant: MerchantId,
+    account: &ProviderAccount,
+    wish: &Wish,
+    coin: Coin,
+    (source_user, provider_user): (Option<String>, Option<String>),
+) -> Order {
     let now = context.clock.now();
     let expires_at = (wish.kind == Kind::Deposit).then(|| now + wish.expires_in.unwrap_or(context.timing.deposit_ttl));
     Order {
@@ -134,12 +196,17 @@ fn draft(context: &Context, merchant: MerchantId, wish: &Wish, coin: crate::doma
         provider_coin_id: coin.provider_coin_id,
         decimals: coin.decimals,
         amount: wish.amount,
+        tolerance: match wish.kind {
+            Kind::Deposit => wish.amount.percent(account.account.policy.tolerance_percent, coin.decimals),
+            Kind::Payout | Kind::Transfer => Amount::ZERO,
+        },
         amount_received: Amount::ZERO,
         amount_confirmed: Amount::ZERO,
         fee: None,
         late: false,
         customer: wish.customer.clone(),
-        provider_user: wish.destination.as_ref().and_then(Destination::provider_user).map(str::to_owned),
+        provider_user,
+        source_user,
         destination: wish.destination.clone(),
         next_action: None,
         provider_reference: None,
@@ -176,7 +243,7 @@ async fn write(
         event: (&event.event_type, &body),
         task,
         attempt,
-        needs_link: order.kind == Kind::Deposit,
+        needs: need(account, order.kind),
     };
     Ok(orders::create(&mut *context.db.get().await?, &new).await?)
 }
@@ -189,13 +256,21 @@ async fn open_deposit(
     order: Order,
     attempt: AttemptId,
     deadline: std::time::Instant,
-    row: Option<TokenRow>,
+    created: Created,
 ) -> Result<Order, FlowError> {
     let mut order = order;
+    if let Some(user) = created.user {
+        order.provider_user = Some(user);
+        return match created.address {
+            Some(address) => submit::offered_before(context, account, order, attempt, address).await,
+            None => submit::offer(context, account, order, attempt, deadline, None, Progress::default()).await,
+        };
+    }
+    let row = created.link;
     order.provider_user = row.as_ref().map(|row| row.provider_user.clone());
     let key = link::key_of(&order)?;
     match link::access_token(context, account, &key, row).await? {
-        Ok(token) => submit::offer(context, account, order, attempt, deadline, &token, Progress::default()).await,
+        Ok(token) => submit::offer(context, account, order, attempt, deadline, Some(&token), Progress::default()).await,
         Err(why) => submit::without_token(context, account, order, attempt, matches!(why, NoToken::Missing)).await,
     }
 }

@@ -7,8 +7,9 @@ use super::settle::{Notes, Settled, settle};
 use super::submit;
 use super::tenant::ProviderAccount;
 use super::work::{account_of, nothing_to_do, rewrite_task};
+use super::{feed, poll};
 use crate::domain::agenda::deadline;
-use crate::domain::order::{Claim, Order};
+use crate::domain::order::{Claim, Kind, Order};
 use crate::domain::recovery::{Progress, Recovery, recover};
 use crate::domain::report::{Channel, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Payout, Review, State};
@@ -34,6 +35,10 @@ pub async fn look(context: &Context, order: Order, task: LeasedTask) -> Result<(
         return nothing_to_do(context, &account, &order, task.progress).await;
     }
     match order.state {
+        State::Deposit(Deposit::Confirming) if account.wallet.deposit_feed.is_some() => {
+            let order = feed::refresh(context, &account, order).await?;
+            rewrite_task(context, &account, &order, task.progress.tried()).await
+        }
         State::Deposit(Deposit::Verifying) => verify(context, &account, order, task.progress).await,
         State::Deposit(Deposit::AwaitingPayment | Deposit::PartiallyPaid) => expire(context, &account, order, task.progress).await,
         State::Deposit(Deposit::Expired | Deposit::Canceled) => close(context, &account, order, task.progress).await,
@@ -51,6 +56,12 @@ pub async fn look(context: &Context, order: Order, task: LeasedTask) -> Result<(
 /// Asks the provider now, and hears what it says. Nothing follows from the time alone.
 pub async fn refresh(context: &Context, order: Order) -> Result<Order, FlowError> {
     let account = account_of(context, &order).await?;
+    if account.wallet.trade_lookups.is_some() && order.way().is_some() {
+        return poll::refresh(context, &account, order).await;
+    }
+    if account.wallet.deposit_feed.is_some() && order.kind == Kind::Deposit {
+        return feed::refresh(context, &account, order).await;
+    }
     Ok(match see(context, &account, order, None).await? {
         Seen::Heard(settled) => settled.order,
         Seen::Nothing(order) | Seen::NoWay(order) => order,
@@ -104,6 +115,10 @@ async fn believe(context: &Context, account: &ProviderAccount, order: Order, pro
 
 /// The deadline of a deposit has passed: look once more before it expires.
 async fn expire(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    let end = deadline(&order, &context.timing, context.clock.now());
+    if !feed::has_been_read_since(context, account, &order, end).await? {
+        return rewrite_task(context, account, &order, progress.tried()).await;
+    }
     match see(context, account, order, Some(progress)).await? {
         Seen::Heard(settled) if settled.changed => Ok(()),
         Seen::Heard(settled) => time_up(context, account, settled.order, progress).await,
@@ -114,6 +129,10 @@ async fn expire(context: &Context, account: &ProviderAccount, order: Order, prog
 
 /// The time for late money is over: look once more before the order is final.
 async fn close(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    let end = order.final_at.unwrap_or(order.updated_at);
+    if !feed::has_been_read_since(context, account, &order, end).await? {
+        return rewrite_task(context, account, &order, progress.tried()).await;
+    }
     match see(context, account, order, Some(progress)).await? {
         Seen::Heard(settled) if settled.changed => Ok(()),
         Seen::Heard(settled) => conclude(context, account, settled.order, Says::Close, progress).await,

@@ -4,14 +4,19 @@
 //! transaction nor a connection), record (through [`settle`], the only writer of an order's status).
 
 pub mod act;
+pub mod attribute;
 pub mod callback;
 pub mod capability;
 pub mod coins;
 pub mod create;
 pub mod error;
+pub mod feed;
 pub mod link;
 pub mod look;
+pub mod notice;
+pub mod poll;
 pub mod read;
+pub mod receipt;
 pub mod settle;
 pub mod setup;
 pub mod submit;
@@ -62,4 +67,8 @@ pub struct Wake {
     pub submit: Arc<Notify>,
     /// A claim waits for its proof.
     pub look: Arc<Notify>,
+    /// A provider gave notice of an order.
+    pub poll: Arc<Notify>,
+    /// A provider gave notice of incoming money.
+    pub feed: Arc<Notify>,
 }

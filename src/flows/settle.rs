@@ -14,12 +14,13 @@ use super::tenant::ProviderAccount;
 use crate::domain::agenda::Task;
 use crate::domain::event::{DiscrepancyBody, EventBody, ReceiptBody};
 use crate::domain::hearing::{Heard, Received, Rules, hear};
-use crate::domain::ids::{AttemptId, DiscrepancyId, EventId, ReceiptId, ReportId};
-use crate::domain::order::Order;
-use crate::domain::recovery::Progress;
+use crate::domain::ids::{AttemptId, DiscrepancyId, EventId, MerchantId, ReceiptId, ReportId};
+use crate::domain::order::{Order, Provider};
+use crate::domain::receipt::Progress;
+use crate::domain::recovery;
 use crate::domain::report::{Channel, Evidence, Finding, Report, Says};
 use crate::domain::status::{Deposit, Payout, Refusal, State};
-use crate::store::record::{Record, ReportRow, TaskWrite, record};
+use crate::store::record::{Homeless, Record, ReportRow, TaskWrite, Version, record};
 use crate::store::{orders, timeline};
 
 /// Tries to write before giving up on an order that changes all the time.
@@ -33,7 +34,7 @@ pub struct Notes {
     /// A new attempt, kept until then.
     pub opens: Option<(AttemptId, OffsetDateTime)>,
     /// How the order's task has gone. Absent: the report is not part of that task.
-    pub progress: Option<Progress>,
+    pub progress: Option<recovery::Progress>,
 }
 
 /// What came of a report.
@@ -47,27 +48,67 @@ pub struct Settled {
     pub refusal: Option<Refusal>,
 }
 
+/// One report of one order, to be settled together with others.
+#[derive(Debug)]
+pub struct Change {
+    /// The order, as it was read.
+    pub order: Order,
+    /// What is said of it.
+    pub report: Report,
+    /// What goes with that.
+    pub notes: Notes,
+    /// The receipts that the report is about.
+    pub hears: Vec<Version>,
+    /// The order is not stored yet and comes into being with this. SHA-256 of what it stands for.
+    pub born: Option<[u8; 32]>,
+}
+
+impl Change {
+    /// A report of an order that is stored.
+    pub fn new(order: Order, report: Report, notes: Notes) -> Self {
+        Self { order, report, notes, hears: Vec::new(), born: None }
+    }
+}
+
 /// Takes a report to its end.
 pub async fn settle(
     context: &Context,
     account: &ProviderAccount,
     order: Order,
-    mut report: Report,
+    report: Report,
     notes: Notes,
 ) -> Result<Settled, FlowError> {
-    let mut order = order;
+    let mut change = Change::new(order, report, notes);
     for _ in 0..TRIES {
-        let now = context.clock.now();
-        let rules = Rules { policy: &account.account.policy, timing: &context.timing, now };
-        let heard = hear(&order, &report, rules);
-        if write(context, account, &report, &heard, notes, now).await? {
-            note(&report, &heard);
-            return Ok(Settled { order: heard.order, changed: heard.changed, refusal: heard.refusal });
+        if let Some(settled) = settle_page(context, account, std::slice::from_ref(&change), &[]).await?.pop().flatten() {
+            return Ok(settled);
         }
-        order = read_again(context, &order).await?;
-        given_up(context, &order, &mut report, notes).await?;
+        change.order = read_again(context, &change.order).await?;
+        given_up(context, &mut change).await?;
     }
     Err(FlowError::Internal("the order changes faster than it can be written".to_owned()))
+}
+
+/// Takes many reports, each of another order, one statement far. `None` for an order that has changed since it was read:
+/// nothing of its report is written.
+pub async fn settle_page(
+    context: &Context,
+    account: &ProviderAccount,
+    changes: &[Change],
+    homeless: &[Homeless],
+) -> Result<Vec<Option<Settled>>, FlowError> {
+    let now = context.clock.now();
+    let rules = Rules { policy: &account.account.policy, timing: &context.timing, now };
+    let heard: Vec<Heard> = changes.iter().map(|change| hear(&change.order, &change.report, rules)).collect();
+    let pairs = || changes.iter().zip(&heard);
+    let records = pairs().map(|(change, heard)| write(context, account, change, heard, now)).collect::<Result<Vec<_>, _>>()?;
+    let written = record(&mut *context.db.get().await?, &records, homeless).await?;
+    drop(records);
+    for (change, heard) in pairs().filter(|(_, heard)| written.contains(&heard.order.id)) {
+        note(&change.report, heard);
+    }
+    let settled = |heard: Heard| Settled { order: heard.order, changed: heard.changed, refusal: heard.refusal };
+    Ok(heard.into_iter().map(|heard| written.contains(&heard.order.id).then(|| settled(heard))).collect())
 }
 
 async fn read_again(context: &Context, order: &Order) -> Result<Order, FlowError> {
@@ -76,59 +117,44 @@ async fn read_again(context: &Context, order: &Order) -> Result<Order, FlowError
 }
 
 /// Somebody else wrote meanwhile: perhaps they gave this report's attempt up as unknown.
-async fn given_up(context: &Context, order: &Order, report: &mut Report, notes: Notes) -> Result<(), FlowError> {
-    let (Some(attempt), Says::Answer { late, .. }) = (notes.ends, &mut report.says) else { return Ok(()) };
-    let attempts = timeline::attempts(&mut *context.db.get().await?, order.merchant_id, order.id).await?;
+async fn given_up(context: &Context, change: &mut Change) -> Result<(), FlowError> {
+    let (Some(attempt), Says::Answer { late, .. }) = (change.notes.ends, &mut change.report.says) else { return Ok(()) };
+    let attempts = timeline::attempts(&mut *context.db.get().await?, change.order.merchant_id, change.order.id).await?;
     *late = attempts.iter().any(|row| row.attempt_id == attempt.0 && row.state == "unknown");
     Ok(())
 }
 
-async fn write(
+/// All that a report writes.
+fn write<'a>(
     context: &Context,
     account: &ProviderAccount,
-    report: &Report,
-    heard: &Heard,
-    notes: Notes,
+    change: &'a Change,
+    heard: &'a Heard,
     now: OffsetDateTime,
-) -> Result<bool, FlowError> {
+) -> Result<Record<'a>, FlowError> {
+    let Change { report, notes, .. } = change;
     let order = &heard.order;
     let event = EventBody::of(order);
     let event_body = text(&event)?;
-    let reason = report.reason();
-    let kept = report
-        .evidence
-        .as_ref()
-        .filter(|_| worth_keeping(report, heard))
-        .map(|evidence| Kept::new(context, order, evidence))
-        .transpose()?;
-    let summary = summary(report);
-    let detail = detail(report);
-    let receipt = heard.received.as_ref().map(|received| ReceiptWrite::new(context, order, received)).transpose()?;
-    let finding = heard.finding.as_ref().map(|finding| FindingWrite::new(context, order, finding, now)).transpose()?;
+    let evidence = report.evidence.as_ref().filter(|_| worth_keeping(report, heard));
     // An attempt is opened only with the step that says so; a deposit's call makes no step.
-    let opens = notes.opens.filter(|_| heard.refusal.is_none());
-    let row = Record {
+    let opened = notes.opens.filter(|_| heard.refusal.is_none());
+    Ok(Record {
         order,
         changed: heard.changed,
+        born: change.born.as_ref().map(|digest| &digest[..]),
         now,
         channel: report.channel,
-        reason: &reason,
-        event: (EventId(context.clock.new_uuid()), &event.event_type, &event_body),
-        report: kept.as_ref().map(|kept| ReportRow {
-            id: kept.id,
-            digest: &kept.digest,
-            sealed_raw: &kept.sealed,
-            summary: &summary,
-            verdict: verdict(heard),
-            source: kept.source.as_deref(),
-        }),
-        ended: notes.ends.zip(detail.as_ref()).map(|(attempt, (state, detail))| (attempt, *state, detail.as_str())),
-        opened: opens,
-        task: task(context, account, heard, notes, opens.map(|(_, until)| until), now),
-        receipt: receipt.as_ref().map(|write| (write.id, write.received, write.event_id, write.body.as_str())),
-        finding: finding.as_ref().map(|write| (write.id, write.finding, &write.digest[..], write.event_id, write.body.as_str())),
-    };
-    Ok(record(&mut *context.db.get().await?, &row).await?)
+        reason: report.reason(),
+        event: (EventId(context.clock.new_uuid()), event.event_type, event_body),
+        report: evidence.map(|evidence| kept(context, order, evidence, report, heard)).transpose()?,
+        ended: notes.ends.zip(detail(report)).map(|(attempt, (state, detail))| (attempt, state, detail)),
+        opened,
+        task: task(context, account, heard, *notes, opened.map(|(_, until)| until), now),
+        receipt: heard.received.as_ref().map(|received| unmatched(context, order, received)).transpose()?,
+        hears: &change.hears,
+        finding: heard.finding.as_ref().map(|finding| discrepancy(context, order, finding, now)).transpose()?,
+    })
 }
 
 /// What becomes of the order's task.
@@ -194,76 +220,71 @@ pub fn evidence_place(order: &Order) -> String {
     format!("reports/{}/{}", order.merchant_id, order.id.0)
 }
 
-struct Kept {
-    id: ReportId,
-    digest: [u8; 32],
-    sealed: Vec<u8>,
-    source: Option<String>,
+/// Where the raw input of an incoming movement is sealed for.
+pub fn receipt_place(merchant: MerchantId, provider: Provider, number: i64) -> String {
+    format!("receipts/{merchant}/{provider}/{number}")
 }
 
-impl Kept {
-    fn new(context: &Context, order: &Order, evidence: &Evidence) -> Result<Self, FlowError> {
-        Ok(Self {
-            id: ReportId(context.clock.new_uuid()),
-            digest: Sha256::digest(&evidence.raw).into(),
-            sealed: context.vault.seal(&evidence_place(order), &evidence.raw)?,
-            source: evidence.source.clone(),
-        })
-    }
+/// What came in from outside, sealed.
+fn kept(context: &Context, order: &Order, evidence: &Evidence, report: &Report, heard: &Heard) -> Result<ReportRow, FlowError> {
+    Ok(ReportRow {
+        id: ReportId(context.clock.new_uuid()),
+        digest: Sha256::digest(&evidence.raw).to_vec(),
+        sealed_raw: context.vault.seal(&evidence_place(order), &evidence.raw)?,
+        summary: summary(report),
+        verdict: verdict(heard),
+        source: evidence.source.clone(),
+    })
 }
 
-struct ReceiptWrite<'a> {
-    id: ReceiptId,
+/// Money of an order's own movement, with the event for the case that the order is not open to it any more.
+fn unmatched<'a>(
+    context: &Context,
+    order: &Order,
     received: &'a Received,
-    event_id: EventId,
-    body: String,
+) -> Result<(ReceiptId, &'a Received, EventId, String), FlowError> {
+    let (id, now) = (ReceiptId(context.clock.new_uuid()), context.clock.now());
+    let data = ReceiptBody {
+        id: id.to_string(),
+        object: "receipt",
+        provider: order.provider,
+        provider_receipt_id: received.provider_receipt_id.clone(),
+        status: Progress::Confirmed,
+        trade_id: Some(order.trade_id.to_string()),
+        customer: order.customer.as_ref().map(ToString::to_string),
+        coin: order.coin.clone(),
+        amount: received.amount,
+        fee: received.fee,
+        address: None,
+        txid: order.txid.clone(),
+        confirmations: order.confirmations,
+        created_at: now,
+        updated_at: now,
+    };
+    let body = EventBody { event_type: "receipt.unmatched".to_owned(), timestamp: now, data, sequence: None };
+    Ok((id, received, EventId(context.clock.new_uuid()), text(&body)?))
 }
 
-impl<'a> ReceiptWrite<'a> {
-    fn new(context: &Context, order: &Order, received: &'a Received) -> Result<Self, FlowError> {
-        let id = ReceiptId(context.clock.new_uuid());
-        let data = ReceiptBody {
-            id: id.to_string(),
-            object: "receipt",
-            provider: order.provider,
-            provider_receipt_id: received.provider_receipt_id.clone(),
-            trade_id: Some(order.trade_id.to_string()),
-            coin: order.coin.clone(),
-            amount: received.amount,
-        };
-        let body = EventBody { event_type: "receipt.unmatched".to_owned(), timestamp: context.clock.now(), data, sequence: None };
-        Ok(Self { id, received, event_id: EventId(context.clock.new_uuid()), body: text(&body)? })
-    }
-}
+type FindingWrite<'a> = (DiscrepancyId, &'a Finding, Vec<u8>, EventId, String);
 
-struct FindingWrite<'a> {
-    id: DiscrepancyId,
-    finding: &'a Finding,
-    digest: [u8; 32],
-    event_id: EventId,
-    body: String,
-}
-
-impl<'a> FindingWrite<'a> {
-    fn new(context: &Context, order: &Order, finding: &'a Finding, now: OffsetDateTime) -> Result<Self, FlowError> {
-        let id = DiscrepancyId(context.clock.new_uuid());
-        let sides = text(&(finding.kind, &finding.ours, &finding.theirs))?;
-        let data = DiscrepancyBody {
-            id: id.to_string(),
-            object: "discrepancy",
-            kind: finding.kind.to_string(),
-            trade_id: order.trade_id.to_string(),
-            ours: finding.ours.clone(),
-            theirs: finding.theirs.clone(),
-            status: "open",
-            opened_at: now,
-            resolved_at: None,
-            resolved_by: None,
-            reason: None,
-        };
-        let body = EventBody { event_type: "discrepancy.opened".to_owned(), timestamp: now, data, sequence: None };
-        Ok(Self { id, finding, digest: Sha256::digest(sides).into(), event_id: EventId(context.clock.new_uuid()), body: text(&body)? })
-    }
+fn discrepancy<'a>(context: &Context, order: &Order, finding: &'a Finding, now: OffsetDateTime) -> Result<FindingWrite<'a>, FlowError> {
+    let id = DiscrepancyId(context.clock.new_uuid());
+    let sides = text(&(finding.kind, &finding.ours, &finding.theirs))?;
+    let data = DiscrepancyBody {
+        id: id.to_string(),
+        object: "discrepancy",
+        kind: finding.kind.to_string(),
+        trade_id: order.trade_id.to_string(),
+        ours: finding.ours.clone(),
+        theirs: finding.theirs.clone(),
+        status: "open",
+        opened_at: now,
+        resolved_at: None,
+        resolved_by: None,
+        reason: None,
+    };
+    let body = EventBody { event_type: "discrepancy.opened".to_owned(), timestamp: now, data, sequence: None };
+    Ok((id, finding, Sha256::digest(sides).to_vec(), EventId(context.clock.new_uuid()), text(&body)?))
 }
 
 /// Tells the log: a step is information, what a person has to see is a warning.

@@ -14,11 +14,12 @@ use super::tenant::ProviderAccount;
 use super::work::{account_of, nothing_to_do, rewrite_task, write_off_lost_attempt};
 use crate::domain::agenda::deadline;
 use crate::domain::ids::AttemptId;
-use crate::domain::order::Order;
+use crate::domain::order::{Destination, NextAction, Order, Way};
 use crate::domain::recovery::{Permit, Progress};
-use crate::domain::report::{Channel, Code, Outcome, Report, Says};
+use crate::domain::report::{Channel, Code, Outcome, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Payout, State};
 use crate::providers::{Answer, MoneyCall, Payer};
+use crate::store::customers;
 
 /// Works on an order that waits to be sent, or that was being sent when its worker stopped.
 pub async fn submit(context: &Context, order: Order, progress: Progress) -> Result<(), FlowError> {
@@ -46,10 +47,29 @@ pub async fn send(context: &Context, account: &ProviderAccount, order: Order, pe
     }
     let order = claimed.order;
     let call = money_call(context, &order, deadline)?;
-    let user = order.provider_user.clone().unwrap_or_default();
-    let answer = account.wallet.user_payouts.pay_user(&call, &user).await;
+    let answer = pay(account, &order, &call).await;
     record(context, account, order, attempt, answer, progress).await?;
     Ok(())
+}
+
+/// Makes the call that moves the money of an order.
+async fn pay(account: &ProviderAccount, order: &Order, call: &MoneyCall) -> Answer {
+    let wallet = &account.wallet;
+    let unable = || Answer { outcome: Outcome::NotSent("the account has no way to send this".to_owned()), evidence: None };
+    let source = order.source_user.as_deref().unwrap_or_default();
+    let user = order.provider_user.as_deref().unwrap_or_default();
+    match (order.way(), &order.destination) {
+        (Some(Way::ToUser), _) => wallet.user_payouts.pay_user(call, user).await,
+        (Some(Way::ToAddress), Some(Destination::Address { address, on_chain_only })) => match &wallet.address_payouts {
+            Some(port) => port.pay_address(call, source, address, on_chain_only.unwrap_or_default()).await,
+            None => unable(),
+        },
+        (Some(Way::BetweenUsers), _) => match &wallet.transfers {
+            Some(port) => port.transfer(call, source, user).await,
+            None => unable(),
+        },
+        (Some(Way::ToAddress) | None, _) => unable(),
+    }
 }
 
 /// Opens a deposit at the provider again, where the answer was lost or never came.
@@ -60,6 +80,13 @@ async fn offer_again(context: &Context, account: &ProviderAccount, order: Order,
         return time_up(context, account, order, progress).await;
     }
     let Some(permit) = Permit::moves_nothing(&order) else { return rewrite_task(context, account, &order, progress).await };
+    if account.wallet.users.is_some() {
+        let (claimed, attempt, deadline) = claim(context, account, order, permit, progress).await?;
+        if claimed.refusal.is_none() && claimed.order.state == State::Deposit(Deposit::Created) {
+            offer(context, account, claimed.order, attempt, deadline, None, progress).await?;
+        }
+        return Ok(());
+    }
     let key = link::key_of(&order)?;
     let token = match link::access_token(context, account, &key, None).await? {
         Ok(token) => token,
@@ -73,7 +100,7 @@ async fn offer_again(context: &Context, account: &ProviderAccount, order: Order,
     if claimed.refusal.is_some() || claimed.order.state != State::Deposit(Deposit::Created) {
         return Ok(());
     }
-    offer(context, account, claimed.order, attempt, deadline, &token, progress).await?;
+    offer(context, account, claimed.order, attempt, deadline, Some(&token), progress).await?;
     Ok(())
 }
 
@@ -84,16 +111,39 @@ pub async fn offer(
     order: Order,
     attempt: AttemptId,
     deadline: Instant,
-    token: &SecretString,
+    access_token: Option<&SecretString>,
     progress: Progress,
 ) -> Result<Order, FlowError> {
     let call = money_call(context, &order, deadline)?;
-    let payer = Payer { user: order.provider_user.as_deref().unwrap_or_default(), access_token: Some(token) };
+    let payer = Payer { user: order.provider_user.as_deref().unwrap_or_default(), access_token };
     let mut answer = account.wallet.deposits.offer(&call, payer).await;
     if matches!(&answer.outcome, Outcome::Refused(code) if code.code == "link_expired") {
         answer.outcome = after_refused_token(context, account, &order, answer.outcome).await?;
     }
+    if let Outcome::Accepted(record) = &mut answer.outcome
+        && let Some(NextAction::SendToAddress { address, coin, .. }) = &mut record.next_action
+        && let Some(customer) = &order.customer
+    {
+        coin.clone_from(&order.coin);
+        let (merchant, now, mut connection) = (order.merchant_id, context.clock.now(), context.db.get().await?);
+        let coin = (order.provider_coin_id.as_str(), order.coin.as_str());
+        customers::remember_address(&mut connection, merchant, customer, order.provider, coin.0, coin.1, address, now).await?;
+    }
     record(context, account, order, attempt, answer, progress).await
+}
+
+/// A deposit's address is known: nobody needs to be asked.
+pub async fn offered_before(
+    context: &Context,
+    account: &ProviderAccount,
+    order: Order,
+    attempt: AttemptId,
+    address: String,
+) -> Result<Order, FlowError> {
+    let next_action = NextAction::SendToAddress { address, coin: order.coin.clone(), amount: order.amount, memo: None };
+    let record_of_it = ProviderRecord { next_action: Some(next_action), ..ProviderRecord::new(Standing::Awaiting) };
+    let answer = Answer { outcome: Outcome::Accepted(Box::new(record_of_it)), evidence: None };
+    record(context, account, order, attempt, answer, Progress::default()).await
 }
 
 /// The provider refuses a token that should be good: fetch a new one, then the offer can be made

@@ -42,7 +42,7 @@ async fn one(context: &Context, task: tasks::LeasedTask, order: Order) {
     let (merchant, trade_id) = (order.merchant_id, order.trade_id.clone());
     let result = match task.work {
         Work::Submit => super::submit::submit(context, order, task.progress).await,
-        Work::Look | Work::Expire | Work::Close => super::look::look(context, order, task).await,
+        Work::Look | Work::Poll | Work::Expire | Work::Close => super::look::look(context, order, task).await,
     };
     // The lease ends by itself: the task is tried again then.
     if let Err(error) = result {

@@ -22,6 +22,7 @@ use url::Url;
 use crate::domain::coin::Coin;
 use crate::domain::ids::TradeId;
 use crate::domain::money::Amount;
+use crate::domain::order::Way;
 use crate::domain::receipt::Incoming;
 use crate::domain::recovery::Capabilities;
 use crate::domain::report::{Code, Evidence, Outcome, ProviderRecord};
@@ -116,17 +117,6 @@ pub enum Looked {
 
 /// Most ids in one question, and most entries of one page: what providers allow.
 pub const PAGE: usize = 100;
-
-/// By which way money leaves. A provider may keep a list for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Way {
-    /// To an address.
-    ToAddress,
-    /// From the merchant's account to a user of the provider.
-    ToUser,
-    /// Between two users of the provider.
-    BetweenUsers,
-}
 
 /// Asking about movements by our own ids.
 #[async_trait]

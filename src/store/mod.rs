@@ -5,10 +5,13 @@
 //! and one commit, and there is no half of it.
 
 pub mod accounts;
+pub mod customers;
 pub mod discrepancies;
+pub mod feeds;
 pub mod keys;
 pub mod links;
 pub mod orders;
+pub mod receipts;
 pub mod record;
 pub mod rows;
 pub mod tasks;

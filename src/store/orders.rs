@@ -26,8 +26,19 @@ pub struct NewOrder<'a> {
     pub task: Task,
     /// The first attempt, where the caller sends it at once, and until when the caller keeps the task.
     pub attempt: Option<(AttemptId, OffsetDateTime)>,
-    /// The order needs the customer's link: without an active one nothing is written.
-    pub needs_link: bool,
+    /// What the customer must have at the provider: without it nothing is written.
+    pub needs: Need,
+}
+
+/// What an order needs its customer to have at the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing.
+    Nothing,
+    /// An account that is open to us.
+    Link,
+    /// An account that the provider keeps for us.
+    User,
 }
 
 /// What became of a new order.
@@ -39,11 +50,15 @@ pub struct Created {
     pub fingerprint: Vec<u8>,
     /// The customer's link. Absent where none is needed.
     pub link: Option<TokenRow>,
+    /// The provider's id of the customer's user. Absent where none is needed.
+    pub user: Option<String>,
+    /// Where the customer pays this coin in, if that was asked before.
+    pub address: Option<String>,
 }
 
 /// Writes a new order with its first step, event, task and attempt, in one statement. Where the
 /// trade id was used before, nothing is written but a touch of that order's row, so that the answer
-/// waits for the row to be as durable as a new one. `None` if a link is needed and there is none.
+/// waits for the row to be as durable as a new one. `None` if the customer lacks what is needed.
 pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result<Option<Created>, StoreError> {
     let order = new.order;
     let row = sqlx::query!(
@@ -52,14 +67,21 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
             SELECT provider_user, sealed_tokens, generation, access_expires_at, refresh_at
             FROM wallet_links
             WHERE $1 AND merchant_id = $2 AND customer = $3 AND provider = $4 AND status = 'active'
+        ), payer AS (
+            SELECT u.provider_user, a.address
+            FROM wallet_users u
+            LEFT JOIN deposit_addresses a ON a.merchant_id = u.merchant_id AND a.customer = u.customer AND a.provider = u.provider
+                                             AND a.provider_coin_id = $11
+            WHERE $28 AND u.merchant_id = $2 AND u.customer = $3 AND u.provider = $4
         ), o AS (
             INSERT INTO orders (
                 merchant_id, order_id, trade_id, kind, provider, status, stage, sequence, coin, provider_coin_id, decimals,
-                amount, amount_received, amount_confirmed, late, customer, destination, provider_user, next_action,
+                amount, tolerance, amount_received, amount_confirmed, late, customer, destination, provider_user, source_user, next_action,
                 doubts, is_final, expires_at, metadata, fingerprint, created_at, updated_at)
-            SELECT $2, $5, $6, $7, $4, $8, $9, 1, $10, $11, $12, $13, 0, 0, false, $3, $14,
-                   coalesce($15, (SELECT provider_user FROM link)), $16, 0, false, $17, $18::text::json, $19, $20, $20
-            WHERE NOT $1 OR EXISTS (SELECT FROM link)
+            SELECT $2, $5, $6, $7, $4, $8, $9, 1, $10, $11, $12, $13, $29, 0, 0, false, $3, $14,
+                   coalesce($15, (SELECT provider_user FROM link), (SELECT provider_user FROM payer)), $30, $16,
+                   0, false, $17, $18::text::json, $19, $20, $20
+            WHERE (NOT $1 OR EXISTS (SELECT FROM link)) AND (NOT $28 OR EXISTS (SELECT FROM payer))
             ON CONFLICT ON CONSTRAINT a_trade_id_is_used_once DO UPDATE SET trade_id = excluded.trade_id
             RETURNING order_id, fingerprint, order_id = $5 AS inserted
         ), used AS (
@@ -81,10 +103,11 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
         )
         SELECT o.inserted AS "inserted!", o.fingerprint AS "fingerprint!", link.provider_user AS "provider_user?",
                link.sealed_tokens AS "sealed_tokens?", link.generation AS "generation?",
-               link.access_expires_at AS "access_expires_at?", link.refresh_at AS "refresh_at?"
-        FROM o LEFT JOIN link ON true
+               link.access_expires_at AS "access_expires_at?", link.refresh_at AS "refresh_at?",
+               payer.provider_user AS "payer?", payer.address AS "address?"
+        FROM o LEFT JOIN link ON true LEFT JOIN payer ON true
         "#,
-        new.needs_link,
+        new.needs == Need::Link,
         order.merchant_id.0,
         order.customer.as_ref().map(CustomerId::as_str),
         order.provider.to_string(),
@@ -112,6 +135,9 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
         new.task.due_at,
         new.attempt.map(|(attempt, _)| attempt.0),
         new.attempt.map(|(_, until)| until),
+        new.needs == Need::User,
+        order.tolerance.to_decimal(),
+        order.source_user,
     )
     .fetch_optional(connection)
     .await?;
@@ -119,6 +145,8 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
         inserted: row.inserted,
         fingerprint: row.fingerprint,
         link: TokenRow::from_columns(row.provider_user, row.sealed_tokens, row.generation, row.access_expires_at, row.refresh_at),
+        user: row.payer,
+        address: row.address,
     }))
 }
 
@@ -155,6 +183,35 @@ pub async fn by_ids(connection: &mut PgConnection, ids: &[(MerchantId, OrderId)]
          JOIN orders o USING (merchant_id, order_id)",
         &merchants,
         &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    orders(rows)
+}
+
+/// Deposits that are not final of these customers in these coins, and these orders, in one statement.
+pub async fn deposits_for(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    provider: &str,
+    (customers, provider_coins): (&[String], &[String]),
+    ids: &[Uuid],
+) -> Result<Vec<Order>, StoreError> {
+    let rows = sqlx::query_as!(
+        OrderRow,
+        "WITH wanted AS (
+             SELECT order_id FROM orders
+             WHERE merchant_id = $1 AND kind = 'deposit' AND NOT is_final AND provider = $2
+               AND (customer, provider_coin_id) IN (SELECT * FROM unnest($3::text[], $4::text[]))
+             UNION
+             SELECT unnest($5::uuid[])
+         )
+         SELECT o.* FROM wanted JOIN orders o ON o.merchant_id = $1 AND o.order_id = wanted.order_id",
+        merchant.0,
+        provider,
+        customers,
+        provider_coins,
+        ids,
     )
     .fetch_all(connection)
     .await?;

@@ -1,64 +1,70 @@
-//! The one statement that changes an order: the order with its step, event, task, attempt, report,
-//! receipt and discrepancy, or nothing of it.
+//! The one statement that changes orders: each order with its step, event, task, attempt, report,
+//! receipts and discrepancy, or nothing of it. It takes one order or a page of them, as one document.
 
+mod rows;
+
+use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use self::rows::{HeardRow, Row};
 use super::StoreError;
-use super::rows::json;
 use crate::domain::agenda::Task;
 use crate::domain::hearing::Received;
-use crate::domain::ids::{AttemptId, DiscrepancyId, EventId, ReceiptId, ReportId};
-use crate::domain::money::Amount;
+use crate::domain::ids::{AttemptId, DiscrepancyId, EventId, MerchantId, OrderId, ReceiptId, ReportId};
 use crate::domain::order::Order;
 use crate::domain::recovery::Progress;
 use crate::domain::report::{Channel, Finding};
 
-/// All that one report writes.
+/// All that one report of one order writes.
 #[derive(Debug)]
 pub struct Record<'a> {
     /// The order, as it is after the report.
     pub order: &'a Order,
     /// The order changed: it gets a step and an event. Else only what goes with the report is written.
     pub changed: bool,
+    /// The order is new and comes into being with this report. SHA-256 of what it stands for.
+    pub born: Option<&'a [u8]>,
     /// The present.
     pub now: OffsetDateTime,
     /// How the report came.
     pub channel: Channel,
     /// What it said, in a few words.
-    pub reason: &'a str,
+    pub reason: String,
     /// The event of the step: its id, type and body.
-    pub event: (EventId, &'a str, &'a str),
+    pub event: (EventId, String, String),
     /// What came in from outside.
-    pub report: Option<ReportRow<'a>>,
+    pub report: Option<ReportRow>,
     /// The attempt that the report is about, and how it ends: state and detail.
-    pub ended: Option<(AttemptId, &'a str, &'a str)>,
+    pub ended: Option<(AttemptId, &'static str, String)>,
     /// A new attempt, kept until then.
     pub opened: Option<(AttemptId, OffsetDateTime)>,
     /// What becomes of the order's task.
     pub task: TaskWrite,
     /// Money that the report proves, with its event where no order is open to it.
-    pub receipt: Option<(ReceiptId, &'a Received, EventId, &'a str)>,
-    /// Where the sides disagree, with its event.
-    pub finding: Option<(DiscrepancyId, &'a Finding, &'a [u8], EventId, &'a str)>,
+    pub receipt: Option<(ReceiptId, &'a Received, EventId, String)>,
+    /// Receipts that the order hears of with this report.
+    pub hears: &'a [Version],
+    /// Where the sides disagree: its id, digest and event.
+    pub finding: Option<(DiscrepancyId, &'a Finding, Vec<u8>, EventId, String)>,
 }
 
 /// What came in from outside, to be kept.
 #[derive(Debug)]
-pub struct ReportRow<'a> {
+pub struct ReportRow {
     /// Its id.
     pub id: ReportId,
     /// SHA-256 of the raw input.
-    pub digest: &'a [u8],
+    pub digest: Vec<u8>,
     /// The raw input, sealed.
-    pub sealed_raw: &'a [u8],
+    pub sealed_raw: Vec<u8>,
     /// What was read from it, without secrets.
-    pub summary: &'a Value,
+    pub summary: Value,
     /// What became of it.
-    pub verdict: &'a str,
+    pub verdict: &'static str,
     /// Where a callback came from.
-    pub source: Option<&'a str>,
+    pub source: Option<String>,
 }
 
 /// What becomes of an order's task.
@@ -72,142 +78,172 @@ pub enum TaskWrite {
     Set(Task, Progress, Option<OffsetDateTime>),
 }
 
-/// Writes it, in one statement. `false`, and nothing written, if the order has changed since it was
-/// read: then read it again.
-pub async fn record(connection: &mut PgConnection, record: &Record<'_>) -> Result<bool, StoreError> {
-    let order = record.order;
-    let (remove_task, task) = match record.task {
-        TaskWrite::Leave => (false, None),
-        TaskWrite::Remove => (true, None),
-        TaskWrite::Set(task, progress, lease) => (false, Some((task, progress, lease))),
-    };
-    let report = record.report.as_ref();
-    let receipt = record.receipt;
-    let finding = record.finding;
+/// A receipt that no order is open to: the merchant hears of it by an event.
+#[derive(Debug)]
+pub struct Homeless {
+    /// Whose it is.
+    pub merchant_id: MerchantId,
+    /// The receipt.
+    pub receipt: Version,
+    /// The event's id, type and body. Absent: the merchant has heard of it before.
+    pub event: Option<(EventId, &'static str, String)>,
+}
+
+/// A receipt as it was read. It is written to only if it is still so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its id.
+    pub id: ReceiptId,
+    /// What the provider had told of it.
+    pub revision: i32,
+    /// Whether that was still to be heard of.
+    pub unheard: bool,
+}
+
+/// Writes records, in one statement, each whole or not at all. Gives the orders whose record was
+/// written. One is not if its order has changed since it was read, or one of its receipts: then read again.
+pub async fn record(connection: &mut PgConnection, records: &[Record<'_>], homeless: &[Homeless]) -> Result<Vec<OrderId>, StoreError> {
+    let rows: Vec<Row<'_>> = records.iter().map(Row::of).collect();
+    let heard: Vec<HeardRow<'_>> = records
+        .iter()
+        .flat_map(|record| {
+            record.hears.iter().map(move |receipt| HeardRow::of(record.order.merchant_id, receipt, Some(record.order.id), None))
+        })
+        .chain(homeless.iter().map(|one| HeardRow::of(one.merchant_id, &one.receipt, None, one.event.as_ref())))
+        .collect();
     let written = sqlx::query_scalar!(
         r#"
-        WITH moved AS (
-            UPDATE orders SET
-                status = $4, stage = $5, sequence = sequence + 1, amount_received = $6, amount_confirmed = $7, fee = $8, late = $9,
-                next_action = $10, provider_reference = $11, txid = $12, confirmations = $13, failure = $14, claim = $15, doubts = $16,
-                doubt_since = $17, is_final = $18, final_at = $19, expires_at = $20, updated_at = $21
-            WHERE $22 AND merchant_id = $1 AND order_id = $2 AND sequence = $3::bigint - 1
-            RETURNING 1
+        WITH input AS MATERIALIZED (
+            SELECT * FROM json_to_recordset($1::text::json) AS i(
+                merchant_id uuid, order_id uuid, sequence bigint, changed boolean, born bytea, hears integer, now timestamptz,
+                trade_id text, kind text, provider text, coin text, provider_coin_id text, decimals integer, amount numeric,
+                tolerance numeric, customer text, provider_user text, created_at timestamptz,
+                status text, stage text, amount_received numeric, amount_confirmed numeric, fee numeric, late boolean, next_action jsonb,
+                provider_reference text, txid text, confirmations integer, failure jsonb, claim jsonb, doubts smallint,
+                doubt_since timestamptz, is_final boolean, final_at timestamptz, expires_at timestamptz,
+                channel text, reason text, event_id uuid, event_type text, event text,
+                report_id uuid, digest bytea, sealed_raw bytea, summary jsonb, verdict text, source text,
+                ended_id uuid, ended_state text, ended_detail text, opened_id uuid, opened_until timestamptz,
+                remove_task boolean, work text, lane text, due_at timestamptz, tries integer, absent_since timestamptz,
+                absent_last timestamptz, leased_until timestamptz,
+                receipt_id uuid, receipt_number text, receipt_matched boolean, receipt_amount numeric, receipt_fee numeric,
+                receipt_event_id uuid, receipt_event text,
+                finding_id uuid, finding_kind text, ours jsonb, theirs jsonb, finding_digest bytea, finding_event_id uuid, finding_event text)
+        ), held AS (
+            -- Always in the same order, so that two pages never wait for each other.
+            SELECT o.order_id FROM input i JOIN orders o USING (merchant_id, order_id)
+            WHERE i.changed AND o.sequence = i.sequence - 1
+            ORDER BY o.order_id FOR UPDATE OF o
+        ), kept AS (
+            SELECT r.merchant_id, r.receipt_id, h.order_id, h.event_id, h.event_type, h.event
+            FROM json_to_recordset($2::text::json)
+                AS h(merchant_id uuid, receipt_id uuid, revision integer, unheard boolean, order_id uuid, event_id uuid, event_type text, event text)
+            JOIN receipts r ON r.merchant_id = h.merchant_id AND r.receipt_id = h.receipt_id
+            WHERE r.revision = h.revision AND r.unheard = h.unheard AND (r.order_id IS NULL OR r.order_id = h.order_id)
+            ORDER BY r.receipt_id FOR UPDATE OF r
+        ), born AS (
+            INSERT INTO orders (
+                merchant_id, order_id, trade_id, kind, provider, status, stage, sequence, coin, provider_coin_id, decimals, amount, tolerance,
+                amount_received, amount_confirmed, fee, late, customer, provider_user, next_action, provider_reference, txid, confirmations,
+                failure, doubts, is_final, final_at, expires_at, fingerprint, created_at, updated_at)
+            SELECT merchant_id, order_id, trade_id, kind, provider, status, stage, sequence, coin, provider_coin_id, decimals, amount, tolerance,
+                amount_received, amount_confirmed, fee, late, customer, provider_user, next_action, provider_reference, txid, confirmations,
+                failure, doubts, is_final, final_at, expires_at, born, created_at, now
+            FROM input i
+            WHERE i.born IS NOT NULL AND i.hears = (SELECT count(*) FROM kept k WHERE k.order_id = i.order_id)
+            ON CONFLICT ON CONSTRAINT a_trade_id_is_used_once DO NOTHING
+            RETURNING order_id
         ), here AS (
-            SELECT 1 FROM moved
-            UNION ALL SELECT 1 FROM orders WHERE NOT $22 AND merchant_id = $1 AND order_id = $2 AND sequence = $3::bigint
+            SELECT i.* FROM input i
+            WHERE CASE
+                WHEN i.born IS NOT NULL THEN EXISTS (SELECT FROM born WHERE born.order_id = i.order_id)
+                WHEN i.changed THEN EXISTS (SELECT FROM held WHERE held.order_id = i.order_id)
+                ELSE EXISTS (SELECT FROM orders o
+                             WHERE o.merchant_id = i.merchant_id AND o.order_id = i.order_id AND o.sequence = i.sequence)
+            END AND i.hears = (SELECT count(*) FROM kept k WHERE k.order_id = i.order_id)
+        ), moved AS (
+            UPDATE orders o SET
+                status = i.status, stage = i.stage, sequence = i.sequence, amount_received = i.amount_received,
+                amount_confirmed = i.amount_confirmed, fee = i.fee, late = i.late, next_action = i.next_action,
+                provider_reference = i.provider_reference, txid = i.txid, confirmations = i.confirmations, failure = i.failure,
+                claim = i.claim, doubts = i.doubts, doubt_since = i.doubt_since, is_final = i.is_final, final_at = i.final_at,
+                expires_at = i.expires_at, updated_at = i.now
+            FROM here i WHERE i.changed AND i.born IS NULL AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id
         ), s AS (
             INSERT INTO steps (merchant_id, order_id, sequence, status, stage, channel, reason, report_id, attempt_id, created_at)
-            SELECT $1, $2, $3::bigint, $4, $5, $23, $24, $28, coalesce($34::uuid, $37::uuid), $21 FROM moved
+            SELECT merchant_id, order_id, sequence, status, stage, channel, reason, report_id, coalesce(ended_id, opened_id), now
+            FROM here WHERE changed
         ), e AS (
             INSERT INTO events (merchant_id, event_id, event_type, order_id, sequence, body, created_at)
-            SELECT $1, $25, $26, $2, $3::bigint, $27::text::json, $21 FROM moved
+            SELECT merchant_id, event_id, event_type, order_id, sequence, event::json, now FROM here WHERE changed
         ), r AS (
             INSERT INTO reports (merchant_id, report_id, order_id, channel, digest, sealed_raw, summary, verdict, source, received_at)
-            SELECT $1, $28, $2, $23, $29::bytea, $30::bytea, $31, $32, $33, $21 FROM here WHERE $28::uuid IS NOT NULL
+            SELECT merchant_id, report_id, order_id, channel, digest, sealed_raw, summary, verdict, source, now
+            FROM here WHERE report_id IS NOT NULL
             ON CONFLICT (merchant_id, order_id, digest) WHERE channel = 'callback' DO NOTHING
         ), a AS (
             -- An attempt that was given up as unknown may still hear its answer.
-            UPDATE attempts SET state = $35, detail = $36, ended_at = $21
-            FROM here
-            WHERE merchant_id = $1 AND attempt_id = $34 AND state IN ('open', 'unknown')
+            UPDATE attempts a SET state = i.ended_state, detail = i.ended_detail, ended_at = i.now
+            FROM here i WHERE a.merchant_id = i.merchant_id AND a.attempt_id = i.ended_id AND a.state IN ('open', 'unknown')
         ), n AS (
             INSERT INTO attempts (merchant_id, attempt_id, order_id, state, started_at, leased_until)
-            SELECT $1, $37, $2, 'open', $21, $38 FROM here WHERE $37::uuid IS NOT NULL
+            SELECT merchant_id, opened_id, order_id, 'open', now, opened_until FROM here WHERE opened_id IS NOT NULL
         ), d AS (
             -- While another attempt is open, the task stays with whoever keeps it: a crash must not leave it open for ever.
-            DELETE FROM tasks USING here
-            WHERE $39 AND merchant_id = $1 AND order_id = $2
+            DELETE FROM tasks t USING here i
+            WHERE i.remove_task AND t.merchant_id = i.merchant_id AND t.order_id = i.order_id
               AND NOT EXISTS (SELECT FROM attempts a
-                              WHERE a.merchant_id = $1 AND a.order_id = $2 AND a.state = 'open' AND a.attempt_id IS DISTINCT FROM $34)
+                              WHERE a.merchant_id = i.merchant_id AND a.order_id = i.order_id AND a.state = 'open'
+                                AND a.attempt_id IS DISTINCT FROM i.ended_id)
         ), t AS (
-            INSERT INTO tasks (merchant_id, order_id, work, due_at, tries, absent_since, absent_last, leased_until)
-            SELECT $1, $2, $40, $41, $42, $43, $44, $45 FROM here WHERE $40::text IS NOT NULL
+            INSERT INTO tasks (merchant_id, order_id, work, lane, due_at, tries, absent_since, absent_last, leased_until)
+            SELECT merchant_id, order_id, work, lane, due_at, tries, absent_since, absent_last, leased_until FROM here WHERE work IS NOT NULL
             ON CONFLICT ON CONSTRAINT an_open_order_has_one_task DO UPDATE SET
-                work = excluded.work, due_at = excluded.due_at, tries = excluded.tries, absent_since = excluded.absent_since,
-                absent_last = excluded.absent_last, leased_until = excluded.leased_until
+                work = excluded.work, lane = excluded.lane, due_at = excluded.due_at, tries = excluded.tries,
+                absent_since = excluded.absent_since, absent_last = excluded.absent_last, leased_until = excluded.leased_until
         ), m AS (
-            INSERT INTO receipts (merchant_id, receipt_id, provider, provider_receipt_id, order_id, coin, amount, fee, confirmed, created_at)
-            SELECT $1, $46, $47, $48, CASE WHEN $49 THEN $2 END, $50, $51, $52, true, $21 FROM here WHERE $46::uuid IS NOT NULL
+            INSERT INTO receipts (
+                merchant_id, receipt_id, provider, provider_receipt_id, order_id, customer, coin, provider_coin_id, amount, fee, progress,
+                revision, unheard, unmatched_at, created_at, updated_at)
+            SELECT merchant_id, receipt_id, provider, receipt_number, CASE WHEN receipt_matched THEN order_id END, customer, coin,
+                provider_coin_id, receipt_amount, receipt_fee, 'confirmed', 1, false, CASE WHEN NOT receipt_matched THEN now END, now, now
+            FROM here WHERE receipt_id IS NOT NULL
             ON CONFLICT ON CONSTRAINT a_movement_is_counted_once DO NOTHING
-            RETURNING order_id
+            RETURNING receipt_id, order_id
         ), me AS (
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
-            SELECT $1, $53, 'receipt.unmatched', $54::text::json, $21 FROM m WHERE order_id IS NULL
+            SELECT i.merchant_id, i.receipt_event_id, 'receipt.unmatched', i.receipt_event::json, i.now
+            FROM m JOIN here i USING (receipt_id) WHERE m.order_id IS NULL
+        ), h AS (
+            UPDATE receipts r SET order_id = k.order_id, unheard = false,
+                unmatched_at = CASE WHEN k.order_id IS NULL THEN coalesce(r.unmatched_at, r.updated_at) ELSE r.unmatched_at END
+            FROM kept k
+            WHERE r.merchant_id = k.merchant_id AND r.receipt_id = k.receipt_id
+              AND (k.order_id IS NULL OR EXISTS (SELECT FROM here i WHERE i.order_id = k.order_id))
+        ), he AS (
+            INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
+            SELECT merchant_id, event_id, event_type, event::json, (event::json->>'timestamp')::timestamptz
+            FROM kept WHERE order_id IS NULL AND event_id IS NOT NULL
         ), f AS (
             INSERT INTO discrepancies (merchant_id, discrepancy_id, order_id, kind, ours, theirs, digest, opened_at)
-            SELECT $1, $55, $2, $56, $57, $58, $59, $21 FROM here WHERE $55::uuid IS NOT NULL
+            SELECT merchant_id, finding_id, order_id, finding_kind, ours, theirs, finding_digest, now FROM here WHERE finding_id IS NOT NULL
             ON CONFLICT ON CONSTRAINT the_same_finding_is_one_discrepancy DO NOTHING
-            RETURNING 1
+            RETURNING discrepancy_id
         ), fe AS (
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
-            SELECT $1, $60, 'discrepancy.opened', $61::text::json, $21 FROM f
+            SELECT i.merchant_id, i.finding_event_id, 'discrepancy.opened', i.finding_event::json, i.now
+            FROM f JOIN here i ON i.finding_id = f.discrepancy_id
         )
-        SELECT count(*) AS "written!" FROM here
+        SELECT order_id AS "order_id!" FROM here
         "#,
-        order.merchant_id.0,
-        order.id.0,
-        order.sequence,
-        order.state.status(),
-        order.state.stage(),
-        order.amount_received.to_decimal(),
-        order.amount_confirmed.to_decimal(),
-        order.fee.map(Amount::to_decimal),
-        order.late,
-        json(order.next_action.as_ref())?,
-        order.provider_reference,
-        order.txid,
-        order.confirmations,
-        json(order.failure.as_ref())?,
-        json(order.claim.as_ref())?,
-        order.doubts,
-        order.doubt_since,
-        order.is_final,
-        order.final_at,
-        order.expires_at,
-        record.now,
-        record.changed,
-        record.channel.to_string(),
-        record.reason,
-        record.event.0.0,
-        record.event.1,
-        record.event.2,
-        report.map(|report| report.id.0),
-        report.map(|report| report.digest),
-        report.map(|report| report.sealed_raw),
-        report.map(|report| report.summary),
-        report.map(|report| report.verdict),
-        report.and_then(|report| report.source),
-        record.ended.map(|ended| ended.0.0),
-        record.ended.map(|ended| ended.1),
-        record.ended.map(|ended| ended.2),
-        record.opened.map(|opened| opened.0.0),
-        record.opened.map(|opened| opened.1),
-        remove_task,
-        task.map(|(task, _, _)| task.work.to_string()),
-        task.map(|(task, _, _)| task.due_at),
-        task.map(|(_, progress, _)| progress.tries),
-        task.and_then(|(_, progress, _)| progress.absent_since),
-        task.and_then(|(_, progress, _)| progress.absent_last),
-        task.and_then(|(_, _, lease)| lease),
-        receipt.map(|receipt| receipt.0.0),
-        order.provider.to_string(),
-        receipt.map(|receipt| receipt.1.provider_receipt_id.as_str()),
-        receipt.is_some_and(|receipt| receipt.1.matched),
-        order.coin,
-        receipt.map(|receipt| receipt.1.amount.to_decimal()),
-        receipt.and_then(|receipt| receipt.1.fee).map(Amount::to_decimal),
-        receipt.map(|receipt| receipt.2.0),
-        receipt.map(|receipt| receipt.3),
-        finding.map(|finding| finding.0.0),
-        finding.map(|finding| finding.1.kind.to_string()),
-        finding.map(|finding| &finding.1.ours),
-        finding.map(|finding| &finding.1.theirs),
-        finding.map(|finding| finding.2),
-        finding.map(|finding| finding.3.0),
-        finding.map(|finding| finding.4),
+        document(&rows)?,
+        document(&heard)?,
     )
-    .fetch_one(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(written == 1)
+    Ok(written.into_iter().map(OrderId).collect())
+}
+
+fn document<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
+    serde_json::to_string(rows).map_err(|error| StoreError::Unreadable(error.to_string()))
 }

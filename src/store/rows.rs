@@ -27,6 +27,7 @@ pub struct OrderRow {
     pub provider_coin_id: String,
     pub decimals: i32,
     pub amount: Decimal,
+    pub tolerance: Decimal,
     pub amount_received: Decimal,
     pub amount_confirmed: Decimal,
     pub fee: Option<Decimal>,
@@ -34,6 +35,7 @@ pub struct OrderRow {
     pub customer: Option<String>,
     pub destination: Option<Value>,
     pub provider_user: Option<String>,
+    pub source_user: Option<String>,
     pub next_action: Option<Value>,
     pub provider_reference: Option<String>,
     pub txid: Option<String>,
@@ -69,6 +71,7 @@ impl TryFrom<OrderRow> for Order {
             provider_coin_id: row.provider_coin_id,
             decimals: parsed(row.decimals.try_into().ok(), "decimals", "")?,
             amount: amount(row.amount)?,
+            tolerance: amount(row.tolerance)?,
             amount_received: amount(row.amount_received)?,
             amount_confirmed: amount(row.amount_confirmed)?,
             fee: row.fee.map(amount).transpose()?,
@@ -76,6 +79,7 @@ impl TryFrom<OrderRow> for Order {
             customer: row.customer.map(|text| parsed(CustomerId::parse(&text).ok(), "customer", "")).transpose()?,
             destination: document(row.destination, "destination")?,
             provider_user: row.provider_user,
+            source_user: row.source_user,
             next_action: document(row.next_action, "next_action")?,
             provider_reference: row.provider_reference,
             txid: row.txid,
@@ -99,7 +103,8 @@ pub fn orders(rows: Vec<OrderRow>) -> Result<Vec<Order>, StoreError> {
     rows.into_iter().map(Order::try_from).collect()
 }
 
-fn amount(value: Decimal) -> Result<Amount, StoreError> {
+/// An amount from its column.
+pub fn amount(value: Decimal) -> Result<Amount, StoreError> {
     parsed(Amount::from_decimal(value), "amount", "")
 }
 

@@ -61,6 +61,63 @@ pub async fn claim(
         .collect()
 }
 
+/// Takes at most `limit` due polls of one lane of one merchant, the one whose oldest poll is due longest, and keeps them
+/// until `leased_until`. Other workers take others at the same time.
+pub async fn claim_page(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+    leased_until: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<LeasedTask>, StoreError> {
+    let rows = sqlx::query!(
+        "WITH first AS (
+             SELECT merchant_id, lane FROM tasks
+             WHERE work = 'poll' AND due_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
+             ORDER BY due_at
+             LIMIT 1
+             FOR UPDATE SKIP LOCKED
+         ), due AS (
+             SELECT t.merchant_id, t.order_id FROM tasks t JOIN first USING (merchant_id, lane)
+             WHERE t.work = 'poll' AND t.due_at <= $1 AND (t.leased_until IS NULL OR t.leased_until <= $1)
+             ORDER BY t.due_at
+             LIMIT $3
+             FOR UPDATE OF t SKIP LOCKED
+         )
+         UPDATE tasks SET leased_until = $2
+         FROM due WHERE tasks.merchant_id = due.merchant_id AND tasks.order_id = due.order_id
+         RETURNING tasks.merchant_id, tasks.order_id, tasks.work, tasks.tries, tasks.absent_since, tasks.absent_last",
+        now,
+        leased_until,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(LeasedTask {
+                merchant_id: MerchantId(row.merchant_id),
+                order_id: OrderId(row.order_id),
+                work: parsed(row.work.parse().ok(), "work", &row.work)?,
+                progress: Progress { tries: row.tries, absent_since: row.absent_since, absent_last: row.absent_last },
+            })
+        })
+        .collect()
+}
+
+/// Makes the task of an order due now, if it waits for the provider and nobody keeps it.
+pub async fn hasten(connection: &mut PgConnection, merchant: MerchantId, order: OrderId, now: OffsetDateTime) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE tasks SET due_at = $3
+         WHERE merchant_id = $1 AND order_id = $2 AND work IN ('look', 'poll') AND due_at > $3 AND (leased_until IS NULL OR leased_until <= $3)",
+        merchant.0,
+        order.0,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// The task of one order: when it is due and how it has gone. `None` where nothing is left to do.
 pub async fn of_order(
     connection: &mut PgConnection,

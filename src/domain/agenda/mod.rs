@@ -35,6 +35,8 @@ pub struct Timing {
     pub callback_grace: Duration,
     /// How long an expired or canceled deposit stays open to late money.
     pub late_window: Duration,
+    /// How often the lists of incoming money are read.
+    pub feed_period: Duration,
 }
 
 impl Default for Timing {
@@ -50,6 +52,7 @@ impl Default for Timing {
             deposit_ttl: Duration::from_mins(15),
             callback_grace: Duration::from_mins(2),
             late_window: Duration::from_hours(24),
+            feed_period: Duration::from_secs(10),
         }
     }
 }
@@ -62,6 +65,8 @@ pub enum Work {
     Submit,
     /// Ask the provider about it.
     Look,
+    /// Ask the provider about it and others in one question.
+    Poll,
     /// See whether its time is up.
     Expire,
     /// End the time for late money.
@@ -107,11 +112,13 @@ impl Task {
             return None;
         }
         let task = |work, due_at| Some(Self { work, due_at });
+        // Orders that can be asked about by our own id are asked about together.
+        let ask = if capabilities.lookup_by_trade_id { Work::Poll } else { Work::Look };
         // What is due at its own time is tried again later than now.
         let retry = now + backoff(timing, progress.tries);
         let look_until_review = || {
             let soon = now + gap(&timing.lookup_schedule, progress.tries);
-            task(Work::Look, order.doubt_since.map_or(soon, |since| soon.min((since + timing.review_after).max(now))))
+            task(ask, order.doubt_since.map_or(soon, |since| soon.min((since + timing.review_after).max(now))))
         };
         match order.state {
             // After a lost answer the first repetition waits, too: the provider may still be busy with it.
@@ -128,6 +135,10 @@ impl Task {
                 let end = deadline(order, timing, now);
                 task(Work::Look, if end > now { soon.min(end) } else { soon })
             }
+            // The feed tells of it by itself; this is for the case that it does not.
+            State::Deposit(Deposit::Confirming) if capabilities.deposit_feed => {
+                task(Work::Look, now + gap(&timing.poll_schedule, i32::MAX))
+            }
             State::Deposit(Deposit::Confirming) => task(Work::Look, now + backoff(timing, progress.tries)),
             State::Deposit(Deposit::Expired | Deposit::Canceled) => task(Work::Close, order.final_at.unwrap_or(now).max(retry)),
             State::Payout(Payout::Queued) => task(Work::Submit, now + backoff(timing, progress.tries)),
@@ -135,15 +146,15 @@ impl Task {
             State::Payout(Payout::OutcomeUnknown) => look_until_review(),
             // Parked for a human; the provider may still be able to tell.
             State::Payout(Payout::RequiresReview(Review::OutcomeUnknown)) if capabilities.lookup_by_trade_id => {
-                task(Work::Look, now + gap(&timing.lookup_schedule, i32::MAX))
+                task(ask, now + gap(&timing.lookup_schedule, i32::MAX))
             }
             State::Payout(Payout::Accepted | Payout::ProviderReview | Payout::Broadcast) => {
                 let can_look = capabilities.lookup_by_trade_id || (capabilities.lookup_by_reference && order.provider_reference.is_some());
                 let poll = now + gap(&timing.poll_schedule, progress.tries);
                 let give_up = order.doubt_since.map(|since| (since + timing.review_after).max(now));
                 match (can_look, give_up) {
-                    (true, Some(give_up)) => task(Work::Look, poll.min(give_up)),
-                    (true, None) => task(Work::Look, poll),
+                    (true, Some(give_up)) => task(ask, poll.min(give_up)),
+                    (true, None) => task(ask, poll),
                     (false, Some(give_up)) => task(Work::Look, give_up),
                     (false, None) => None,
                 }
@@ -192,7 +203,8 @@ fn backoff(timing: &Timing, tries: i32) -> Duration {
     if tries == 0 { Duration::ZERO } else { gap(&timing.lookup_schedule, tries - 1) }
 }
 
-fn gap(schedule: &[Duration], tries: i32) -> Duration {
+/// The gap after so many tries.
+pub fn gap(schedule: &[Duration], tries: i32) -> Duration {
     let index = usize::try_from(tries).unwrap_or_default();
     schedule.get(index).or(schedule.last()).copied().unwrap_or(Duration::from_mins(1))
 }

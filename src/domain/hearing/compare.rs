@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::record_of;
-use crate::domain::order::Order;
+use crate::domain::order::{Destination, Order};
 use crate::domain::report::{Finding, FindingKind, ProviderRecord, Report};
 
 /// Where a record does not agree with the order: what was not said is not compared.
@@ -24,6 +24,15 @@ pub(super) fn mismatch(order: &Order, record: &ProviderRecord) -> Option<Finding
     compare("amount", FindingKind::Amount, Some(json!(order.amount)), record.amount.map(|amount| json!(amount)));
     compare("coin", FindingKind::Coin, Some(json!(order.provider_coin_id)), text(&record.coin));
     compare("user", FindingKind::Recipient, text(&order.provider_user), text(&record.user));
+    compare("source", FindingKind::Recipient, text(&order.source_user), text(&record.source));
+    let address = match &order.destination {
+        Some(Destination::Address { address, .. }) => Some(address),
+        _ => None,
+    };
+    // Addresses in hexadecimal are written with letters of either size.
+    let same = |ours: &&String| record.address.as_ref().is_some_and(|theirs| ours.starts_with("0x") && theirs.eq_ignore_ascii_case(ours));
+    let claimed = address.filter(same).or(record.address.as_ref());
+    compare("address", FindingKind::Recipient, address.map(|text| json!(text)), claimed.map(|text| json!(text)));
     compare("direction", FindingKind::Contradiction, Some(json!(order.direction())), record.direction.map(|direction| json!(direction)));
     compare("trade_id", FindingKind::Contradiction, Some(json!(order.trade_id)), text(&record.trade_id));
     compare("reference", FindingKind::Duplicate, text(&order.provider_reference), text(&record.reference));

@@ -2,6 +2,7 @@
 
 use crate::domain::account::{AcceptOrReview, Policy, Under};
 use crate::domain::order::Order;
+use crate::domain::receipt::Takings;
 use crate::domain::report::{Decision, Outcome, Report, Says, Standing};
 use crate::domain::status::{Deposit, DepositFact, Fact, Payout, PayoutFact, Review, State};
 
@@ -44,11 +45,14 @@ fn deposit_fact(order: &Order, state: Deposit, report: &Report, policy: &Policy)
             Outcome::Duplicate(_) | Outcome::NotSent(_) | Outcome::Misconfigured(_) | Outcome::Unknown(_) => None,
         },
         Says::Record(record) => deposit_record_fact(order, state, record.standing, report.proven, policy),
+        Says::Receipts(takings) => receipts_fact(order, state, takings, policy),
         Says::TimeUp => Some(match policy.under {
             // Somebody said that it failed, and until the end the provider knew of no payment.
             _ if state == Deposit::Verifying && claimed_failure(order) => DepositFact::Failed,
             _ if state != Deposit::PartiallyPaid => DepositFact::TimeUp,
             Under::Wait => DepositFact::TimeUp,
+            // What was seen is enough from now on; it counts when all of it is confirmed.
+            Under::Accept if order.amount_confirmed < order.amount_received => DepositFact::AllSeen,
             Under::Accept => DepositFact::Paid,
             Under::Review => DepositFact::Doubtful(Review::UnderPaid),
         }),
@@ -79,6 +83,32 @@ fn deposit_record_fact(order: &Order, state: Deposit, standing: Standing, proven
     }
 }
 
+/// What the receipts of a deposit mean for it.
+fn receipts_fact(order: &Order, state: Deposit, takings: &Takings, policy: &Policy) -> Option<DepositFact> {
+    let open = !order.is_final;
+    let late = order.late || matches!(state, Deposit::Expired | Deposit::Canceled);
+    let over = takings.confirmed.minus(order.amount).is_some_and(|more| more > order.tolerance);
+    // At its deadline the account was content with less.
+    let content = state == Deposit::Confirming && policy.under == Under::Accept && takings.confirmed == takings.seen;
+    Some(if order.covers(takings.confirmed) {
+        match () {
+            () if open && late && policy.late == AcceptOrReview::Review => DepositFact::Doubtful(Review::Late),
+            () if open && over && policy.over == AcceptOrReview::Review => DepositFact::Doubtful(Review::OverPaid),
+            () => DepositFact::Paid,
+        }
+    } else if takings.abnormal && !order.covers(takings.seen) {
+        DepositFact::Doubtful(Review::Abnormal)
+    } else if takings.seen.is_zero() {
+        return None;
+    } else if order.covers(takings.seen) {
+        DepositFact::AllSeen
+    } else if content {
+        DepositFact::Paid
+    } else {
+        DepositFact::PartSeen
+    })
+}
+
 fn claimed_failure(order: &Order) -> bool {
     order.claim.as_ref().is_some_and(|claim| !claim.paid)
 }
@@ -104,7 +134,7 @@ fn payout_fact(report: &Report) -> Option<PayoutFact> {
         Says::Record(record) => of_standing(record.standing).filter(|_| report.proven),
         Says::GaveUp => Some(PayoutFact::GaveUp),
         Says::Cancel => Some(PayoutFact::Cancel),
-        Says::TimeUp | Says::Close | Says::Nothing | Says::Unreadable(_) => None,
+        Says::TimeUp | Says::Close | Says::Nothing | Says::Unreadable(_) | Says::Receipts(_) => None,
         Says::Decision { decision, .. } => Some(match decision {
             Decision::Confirm => PayoutFact::Confirm,
             Decision::Reject => PayoutFact::Reject,

@@ -12,6 +12,7 @@ use crate::domain::account::Policy;
 use crate::domain::agenda::Timing;
 use crate::domain::money::Amount;
 use crate::domain::order::{Claim, Failure, Kind, NextAction, Order};
+use crate::domain::receipt::Takings;
 use crate::domain::report::{Decision, Finding, FindingKind, Outcome, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Circumstances, Deposit, DepositFact, Fact, Payout, Refusal, Review, State, advance};
 
@@ -89,6 +90,9 @@ fn follow(heard: &mut Heard, before: &Order, report: &Report, fact: Option<Fact>
         Some(Err(refusal)) => {
             heard.refusal = Some(refusal);
             heard.order = before.clone();
+            if let Says::Receipts(takings) = &report.says {
+                add_up(&mut heard.order, takings);
+            }
             if refusal == Refusal::Contradiction && heard.finding.is_none() {
                 heard.finding = Some(contradiction(before, report));
             }
@@ -101,7 +105,9 @@ fn follow(heard: &mut Heard, before: &Order, report: &Report, fact: Option<Fact>
             return;
         }
     }
-    if trusted {
+    if let Says::Receipts(takings) = &report.says {
+        add_up(&mut heard.order, takings);
+    } else if trusted {
         if let Some(record) = record_of(report) {
             amend(&mut heard.order, record, report);
         }
@@ -132,6 +138,20 @@ fn count_doubts(order: &mut Order, report: &Report, now: OffsetDateTime) {
         _ => {}
     }
     order.doubt_since = (order.doubts > 0).then(|| order.doubt_since.unwrap_or(now));
+}
+
+/// The amounts of a deposit are what its receipts add up to, whatever becomes of the order.
+fn add_up(order: &mut Order, takings: &Takings) {
+    order.amount_received = takings.seen;
+    order.amount_confirmed = takings.confirmed;
+    if let Some(newest) = &takings.newest {
+        order.provider_reference.get_or_insert_with(|| newest.number.clone());
+        order.txid = newest.txid.clone().or(order.txid.take());
+        order.confirmations = newest.confirmations.or(order.confirmations);
+    }
+    if let (Some(NextAction::SendToAddress { amount, .. }), Some(missing)) = (&mut order.next_action, order.amount.minus(takings.seen)) {
+        *amount = missing;
+    }
 }
 
 fn record_of(report: &Report) -> Option<&ProviderRecord> {
@@ -192,8 +212,8 @@ fn count_money(order: &mut Order, before: &Order, report: &Report, fact: Option<
             }
             if fresh {
                 order.amount_received = order.amount;
+                order.amount_confirmed = order.amount;
             }
-            order.amount_confirmed = order.amount_received;
             let record = record_of(report).cloned().unwrap_or_else(|| ProviderRecord::new(Standing::Paid));
             fresh.then(|| received(order, &record, true))
         }
@@ -248,6 +268,7 @@ fn review_message(review: Review) -> &'static str {
         Review::UnderPaid => "Less came than was asked.",
         Review::OverPaid => "More came than was asked.",
         Review::Late => "The money came after expiry or cancellation.",
+        Review::Abnormal => "The provider found something wrong with money that came.",
     }
 }
 

@@ -94,6 +94,8 @@ pub enum Review {
     OverPaid,
     /// Money came after expiry or cancellation.
     Late,
+    /// The provider found something wrong with money that came.
+    Abnormal,
 }
 
 impl State {
@@ -163,8 +165,8 @@ impl State {
 
     /// Every place of this kind.
     pub fn all(kind: Kind) -> Vec<Self> {
-        use Review::{Late, Mismatch, OutcomeUnknown, OverPaid, UnderPaid, Unproven};
-        let reviews = [Mismatch, OutcomeUnknown, Unproven, UnderPaid, OverPaid, Late];
+        use Review::{Abnormal, Late, Mismatch, OutcomeUnknown, OverPaid, UnderPaid, Unproven};
+        let reviews = [Mismatch, OutcomeUnknown, Unproven, UnderPaid, OverPaid, Late, Abnormal];
         match kind {
             Kind::Deposit => {
                 use Deposit::{AwaitingPayment, Canceled, Confirming, Created, Expired, Failed, PartiallyPaid, Succeeded, Verifying};

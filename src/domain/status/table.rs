@@ -166,7 +166,9 @@ fn advance_deposit(state: Deposit, fact: DepositFact, circumstances: Circumstanc
         F::Paid => match state {
             Created | AwaitingPayment | Verifying | PartiallyPaid | Confirming | Succeeded => Ok(Succeeded),
             RequiresReview(Review::Unproven | Review::OutcomeUnknown) => Ok(Succeeded),
-            RequiresReview(Review::Mismatch | Review::UnderPaid | Review::OverPaid | Review::Late) => Ok(state),
+            // What was missing has come.
+            RequiresReview(Review::UnderPaid | Review::Abnormal) => Ok(Succeeded),
+            RequiresReview(Review::Mismatch | Review::OverPaid | Review::Late) => Ok(state),
             Expired | Canceled if closed => Err(TooLate),
             Expired | Canceled => Ok(Succeeded),
             Failed => Err(Contradiction),
@@ -174,7 +176,7 @@ fn advance_deposit(state: Deposit, fact: DepositFact, circumstances: Circumstanc
         F::Failed => match state {
             Created | AwaitingPayment | Verifying | PartiallyPaid | Confirming | Failed => Ok(Failed),
             RequiresReview(Review::Unproven | Review::OutcomeUnknown) => Ok(Failed),
-            RequiresReview(Review::Mismatch | Review::UnderPaid | Review::OverPaid | Review::Late) => Ok(state),
+            RequiresReview(Review::Mismatch | Review::UnderPaid | Review::OverPaid | Review::Late | Review::Abnormal) => Ok(state),
             Expired | Canceled => Ok(state),
             Succeeded => Err(Contradiction),
         },
@@ -258,7 +260,7 @@ fn advance_payout(state: Payout, fact: PayoutFact, circumstances: Circumstances)
         F::Paid => match state {
             Submitting | OutcomeUnknown | Accepted | ProviderReview | Broadcast | Succeeded => Ok(Succeeded),
             RequiresReview(Review::OutcomeUnknown | Review::Unproven) => Ok(Succeeded),
-            RequiresReview(Review::Mismatch | Review::UnderPaid | Review::OverPaid | Review::Late) => Ok(state),
+            RequiresReview(Review::Mismatch | Review::UnderPaid | Review::OverPaid | Review::Late | Review::Abnormal) => Ok(state),
             // Paid, and we never sent it: somebody else uses this id.
             Queued | RequiresApproval => Ok(RequiresReview(Review::Mismatch)),
             Failed | Canceled | Rejected => Err(Contradiction),
@@ -266,7 +268,7 @@ fn advance_payout(state: Payout, fact: PayoutFact, circumstances: Circumstances)
         F::Failed => match state {
             Submitting | OutcomeUnknown | Accepted | ProviderReview | Broadcast | Failed => Ok(Failed),
             RequiresReview(Review::OutcomeUnknown | Review::Unproven) => Ok(Failed),
-            RequiresReview(Review::Mismatch | Review::UnderPaid | Review::OverPaid | Review::Late) => Ok(state),
+            RequiresReview(Review::Mismatch | Review::UnderPaid | Review::OverPaid | Review::Late | Review::Abnormal) => Ok(state),
             Queued | RequiresApproval => Ok(RequiresReview(Review::Mismatch)),
             Canceled | Rejected => Ok(state),
             Succeeded => Err(Contradiction),

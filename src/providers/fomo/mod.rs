@@ -54,7 +54,13 @@ impl Fomo {
     pub fn wallet(http: ProviderHttp, account: FomoAccount, clock: Clock) -> Wallet {
         let fomo = Arc::new(Self::new(http, account, clock));
         Wallet {
-            capabilities: Capabilities { refuses_duplicates: true, lookup_by_trade_id: false, lookup_by_reference: true, callbacks: true },
+            capabilities: Capabilities {
+                refuses_duplicates: true,
+                lookup_by_trade_id: false,
+                lookup_by_reference: true,
+                callbacks: true,
+                deposit_feed: false,
+            },
             coins: fomo.clone(),
             deposits: fomo.clone(),
             user_payouts: fomo.clone(),

@@ -1,0 +1,245 @@
+//! Attributing: finding each receipt its home, an order or the list of what is nobody's, and telling
+//! the order what its receipts add up to.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use super::Context;
+use super::error::FlowError;
+use super::receipt::body;
+use super::settle::{Change, Notes, settle_page};
+use super::tenant::ProviderAccount;
+use crate::domain::coin::Coin;
+use crate::domain::event::EventBody;
+use crate::domain::hearing::{Rules, hear};
+use crate::domain::ids::{EventId, OrderId, TradeId};
+use crate::domain::money::{Amount, MAX_SCALE};
+use crate::domain::order::{Kind, Order};
+use crate::domain::receipt::{Progress, Receipt, Takings, home};
+use crate::domain::report::{Channel, Report, Says};
+use crate::domain::status::State;
+use crate::providers::PAGE;
+use crate::store::feeds::FeedKey;
+use crate::store::orders;
+use crate::store::receipts::{self, ReceiptRow};
+use crate::store::record::{Homeless, Version};
+
+/// Tries to write before giving up on orders that change all the time.
+const TRIES: usize = 50;
+
+/// Takes all receipts of an account that nobody has heard of to their homes, a page at a time, each page with a constant
+/// number of statements.
+pub async fn attribute(context: &Context, account: &ProviderAccount, feed: FeedKey, coins: &[Coin]) -> Result<(), FlowError> {
+    let mut tries = 0;
+    loop {
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        let found = receipts::unheard(&mut *context.db.get().await?, feed.merchant_id, feed.provider, limit).await?;
+        let (news, known): (Vec<ReceiptRow>, Vec<ReceiptRow>) = found.into_iter().partition(|row| row.unheard);
+        if news.is_empty() {
+            return Ok(());
+        }
+        let deposits = deposits(context, feed, &news, &known).await?;
+        let mut page = Page { context, account, feed, coins, files: files(deposits, &known)?, homeless: Vec::new() };
+        page.sort_in(news)?;
+        if !page.write().await? {
+            tries += 1;
+            if tries == TRIES {
+                return Err(FlowError::Internal("deposits change faster than they can be written".to_owned()));
+            }
+        }
+    }
+}
+
+/// The deposits that these receipts are of, or could be.
+async fn deposits(context: &Context, feed: FeedKey, news: &[ReceiptRow], known: &[ReceiptRow]) -> Result<Vec<Order>, FlowError> {
+    let homeless = news.iter().filter(|row| row.order_id.is_none());
+    let (customers, coins): (Vec<String>, Vec<String>) =
+        homeless.filter_map(|row| Some((row.customer.clone()?, row.provider_coin_id.clone()))).unzip();
+    let ids: Vec<_> = news.iter().chain(known).filter_map(|row| row.order_id).collect();
+    let mut connection = context.db.get().await?;
+    Ok(orders::deposits_for(&mut connection, feed.merchant_id, feed.provider.into(), (&customers, &coins), &ids).await?)
+}
+
+/// A deposit with all its receipts.
+struct File {
+    /// As it was read, or as it would be born.
+    before: Order,
+    /// As it is with the receipts sorted in so far: that decides where the next one goes.
+    now: Order,
+    receipts: Vec<Receipt>,
+    hears: Vec<Version>,
+    born: Option<[u8; 32]>,
+}
+
+fn files(deposits: Vec<Order>, known: &[ReceiptRow]) -> Result<HashMap<OrderId, File>, FlowError> {
+    let mut files: HashMap<OrderId, File> = deposits
+        .into_iter()
+        .map(|order| (order.id, File { now: order.clone(), before: order, receipts: Vec::new(), hears: Vec::new(), born: None }))
+        .collect();
+    for row in known {
+        if let Some(file) = row.order_id.and_then(|id| files.get_mut(&OrderId(id))) {
+            file.receipts.push(row.receipt()?);
+        }
+    }
+    Ok(files)
+}
+
+/// A page of news on its way to the orders.
+struct Page<'a> {
+    context: &'a Context,
+    account: &'a ProviderAccount,
+    feed: FeedKey,
+    coins: &'a [Coin],
+    files: HashMap<OrderId, File>,
+    homeless: Vec<ReceiptRow>,
+}
+
+impl Page<'_> {
+    /// Sorts receipts in, by their age: each goes where it belongs once the older ones are in.
+    fn sort_in(&mut self, mut news: Vec<ReceiptRow>) -> Result<(), FlowError> {
+        news.sort_by_key(|row| (row.provider_receipt_id.len(), row.provider_receipt_id.clone()));
+        // What is an order's already counts there before anything new is sorted in.
+        let (of_orders, new): (Vec<_>, Vec<_>) = news.into_iter().partition(|row| row.order_id.is_some());
+        for row in of_orders.into_iter().chain(new) {
+            let receipt = row.receipt()?;
+            match receipt.order.or_else(|| self.home(&row, &receipt)) {
+                Some(order) => self.add(order, &row, receipt),
+                None => self.homeless.push(row),
+            }
+        }
+        Ok(())
+    }
+
+    /// The order that a receipt goes to, which may come into being for it. What was nobody's once stays so until a person
+    /// gives it to an order.
+    fn home(&mut self, row: &ReceiptRow, receipt: &Receipt) -> Option<OrderId> {
+        if row.unmatched_at.is_some() {
+            return None;
+        }
+        let customer = receipt.customer.as_ref()?;
+        let fits = |order: &Order| order.customer.as_ref() == Some(customer) && order.provider_coin_id == receipt.provider_coin_id;
+        let open: Vec<Order> = self.files.values().map(|file| &file.now).filter(|order| fits(order)).cloned().collect();
+        if let Some(order) = home(&open, receipt.amount) {
+            return Some(order.id);
+        }
+        (self.account.account.policy.top_ups && receipt.progress != Progress::Abnormal).then(|| self.top_up(row, receipt)).flatten()
+    }
+
+    /// A deposit for money that nobody asked for.
+    fn top_up(&mut self, row: &ReceiptRow, receipt: &Receipt) -> Option<OrderId> {
+        let now = self.context.clock.now();
+        let trade_id = TradeId::parse(&format!("{}-{}", self.feed.provider, receipt.number)).ok()?;
+        let decimals =
+            self.coins.iter().find(|coin| coin.provider_coin_id == receipt.provider_coin_id).map_or(MAX_SCALE, |coin| coin.decimals);
+        let order = Order {
+            merchant_id: self.feed.merchant_id,
+            id: OrderId(self.context.clock.new_uuid()),
+            trade_id,
+            kind: Kind::Deposit,
+            provider: self.feed.provider,
+            state: State::first(Kind::Deposit),
+            sequence: 0,
+            coin: row.coin.clone(),
+            provider_coin_id: receipt.provider_coin_id.clone(),
+            decimals,
+            amount: receipt.amount,
+            tolerance: Amount::ZERO,
+            amount_received: Amount::ZERO,
+            amount_confirmed: Amount::ZERO,
+            fee: None,
+            late: false,
+            customer: receipt.customer.clone(),
+            destination: None,
+            provider_user: receipt.provider_user.clone(),
+            source_user: None,
+            next_action: None,
+            provider_reference: None,
+            txid: None,
+            confirmations: None,
+            failure: None,
+            claim: None,
+            doubts: 0,
+            doubt_since: None,
+            is_final: false,
+            final_at: None,
+            expires_at: Some(now + self.context.timing.deposit_ttl),
+            metadata: None,
+            created_at: now,
+            updated_at: now,
+        };
+        let id = order.id;
+        // Nobody asked for it: whoever asks for this trade id later asks for something else.
+        let born = Some(Sha256::digest(format!("top-up {}/{}", self.feed.provider, receipt.number)).into());
+        self.files.insert(id, File { now: order.clone(), before: order, receipts: Vec::new(), hears: Vec::new(), born });
+        Some(id)
+    }
+
+    fn add(&mut self, order: OrderId, row: &ReceiptRow, receipt: Receipt) {
+        let rules = Rules { policy: &self.account.account.policy, timing: &self.context.timing, now: self.context.clock.now() };
+        let Some(file) = self.files.get_mut(&order) else { return };
+        file.receipts.retain(|known| known.id != receipt.id);
+        file.receipts.push(receipt);
+        file.hears.push(row.version());
+        file.now = hear(&file.now, &report(&file.receipts), rules).order;
+    }
+
+    /// Writes the page in one statement. `false` if nothing of it could be written.
+    async fn write(self) -> Result<bool, FlowError> {
+        let Self { context, account, files, homeless, .. } = self;
+        let mut changes: Vec<Change> = files
+            .into_values()
+            .filter(|file| !file.hears.is_empty())
+            .map(|file| {
+                let report = report(&file.receipts);
+                Change { hears: file.hears, born: file.born, ..Change::new(file.before, report, Notes::default()) }
+            })
+            .collect();
+        changes.sort_by_key(|change| change.order.id.0);
+        let homeless = homeless.iter().map(|row| left_alone(context, row)).collect::<Result<Vec<_>, _>>()?;
+        let settled = settle_page(context, account, &changes, &homeless).await?;
+        let unborn: Vec<&Change> = changes
+            .iter()
+            .zip(&settled)
+            .filter(|(change, settled)| change.born.is_some() && settled.is_none())
+            .map(|(change, _)| change)
+            .collect();
+        let some = !homeless.is_empty() || settled.iter().any(Option::is_some);
+        Ok(leave_unborn(context, account, &unborn).await? || some)
+    }
+}
+
+/// Receipts whose own order cannot be made, since the merchant uses its trade id for something else, are nobody's.
+async fn leave_unborn(context: &Context, account: &ProviderAccount, unborn: &[&Change]) -> Result<bool, FlowError> {
+    let mut homeless = Vec::new();
+    for change in unborn {
+        let mut connection = context.db.get().await?;
+        if orders::by_trade_id(&mut connection, change.order.merchant_id, &change.order.trade_id).await?.is_none() {
+            continue;
+        }
+        tracing::warn!(merchant = %change.order.merchant_id, trade_id = %change.order.trade_id, "a top-up's trade id is used by another order");
+        for version in &change.hears {
+            if let Some(row) = receipts::get(&mut connection, change.order.merchant_id, version.id).await? {
+                homeless.push(left_alone(context, &row)?);
+            }
+        }
+    }
+    if homeless.is_empty() {
+        return Ok(false);
+    }
+    settle_page(context, account, &[], &homeless).await?;
+    Ok(true)
+}
+
+fn report(receipts: &[Receipt]) -> Report {
+    Report { channel: Channel::Feed, proven: true, says: Says::Receipts(Takings::of(receipts)), evidence: None }
+}
+
+/// What the merchant is told of a receipt that no order is open to.
+fn left_alone(context: &Context, row: &ReceiptRow) -> Result<Homeless, FlowError> {
+    const TYPE: &str = "receipt.unmatched";
+    let event = EventBody { event_type: TYPE.to_owned(), timestamp: context.clock.now(), data: body(row)?, sequence: None };
+    let text = serde_json::to_string(&event).map_err(|error| FlowError::Internal(error.to_string()))?;
+    let merchant_id = crate::domain::ids::MerchantId(row.merchant_id);
+    Ok(Homeless { merchant_id, receipt: row.version(), event: Some((EventId(context.clock.new_uuid()), TYPE, text)) })
+}

@@ -1,0 +1,207 @@
+//! Polling: asking a provider about many orders in one question.
+//!
+//! Orders that a provider can be asked about by our own ids are asked about in pages, one lane (a
+//! list of the provider) of one merchant at a time, the longest due first. What a page tells is
+//! written in one statement; orders of which there is nothing new are not written to.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use super::error::FlowError;
+use super::settle::{Change, Notes, settle, settle_page};
+use super::submit;
+use super::tenant::{ProviderAccount, tenant};
+use super::work::nothing_to_do;
+use crate::domain::hearing::{Rules, hear};
+use crate::domain::ids::{MerchantId, OrderId, TradeId};
+use crate::domain::order::Order;
+use crate::domain::recovery::{Permit, Progress, Recovery, recover};
+use crate::domain::report::{Channel, Report, Says};
+use crate::domain::status::{Payout, Review, State};
+use crate::providers::{AskError, Listed, PAGE};
+use crate::store::{orders, tasks};
+
+/// Pages asked for side by side: one slow provider must not keep the others waiting.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Asks about everything that is due now. Gives the number of orders asked about. Once `stop` is cancelled nothing more
+/// is claimed.
+pub async fn poll(context: &Context, stop: &CancellationToken) -> Result<usize, FlowError> {
+    let lines = stream::iter(0..SIDE_BY_SIDE).map(|_| pages(context, stop)).buffer_unordered(SIDE_BY_SIDE);
+    let counts: Vec<Result<usize, FlowError>> = lines.collect().await;
+    counts.into_iter().sum()
+}
+
+/// One page after the other, until none is due.
+async fn pages(context: &Context, stop: &CancellationToken) -> Result<usize, FlowError> {
+    let mut done = 0;
+    while !stop.is_cancelled() {
+        let now = context.clock.now();
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        let claimed = tasks::claim_page(&mut *context.db.get().await?, now, now + context.timing.lease, limit).await?;
+        let Some(merchant) = claimed.first().map(|task| task.merchant_id) else { break };
+        done += claimed.len();
+        if let Err(error) = page(context, merchant, &claimed).await {
+            metrics::counter!("tillgate_task_errors_total", "work" => "poll").increment(1);
+            tracing::error!(%merchant, %error, "a page of polls failed and will be tried again");
+        }
+    }
+    Ok(done)
+}
+
+async fn page(context: &Context, merchant: MerchantId, claimed: &[tasks::LeasedTask]) -> Result<(), FlowError> {
+    let ids: Vec<(MerchantId, OrderId)> = claimed.iter().map(|task| (task.merchant_id, task.order_id)).collect();
+    let found = orders::by_ids(&mut *context.db.get().await?, &ids).await?;
+    let Some(provider) = found.first().map(|order| order.provider) else { return Ok(()) };
+    let account = tenant(context, merchant).await?.account(provider)?.clone();
+    let progress: HashMap<OrderId, Progress> = claimed.iter().map(|task| (task.order_id, task.progress)).collect();
+    let (open, other): (Vec<Order>, Vec<Order>) = found.into_iter().partition(can_be_polled);
+    for order in other {
+        nothing_to_do(context, &account, &order, progress.get(&order.id).copied().unwrap_or_default()).await?;
+    }
+    let open = open.into_iter().map(|order| (progress.get(&order.id).copied(), order)).collect();
+    look_up(context, &account, open).await?;
+    Ok(())
+}
+
+/// Asks about one order now.
+///
+/// # Errors
+/// The provider cannot be asked.
+pub async fn refresh(context: &Context, account: &ProviderAccount, order: Order) -> Result<Order, FlowError> {
+    let (merchant, id) = (order.merchant_id, order.id);
+    if can_be_polled(&order) && !look_up(context, account, vec![(None, order)]).await? {
+        return Err(FlowError::ProviderUnavailable("it could not be asked about this order; try again later".to_owned()));
+    }
+    let found = orders::by_id(&mut *context.db.get().await?, merchant, id).await?;
+    found.ok_or_else(|| FlowError::Internal("an order has disappeared".to_owned()))
+}
+
+fn can_be_polled(order: &Order) -> bool {
+    use Payout::{Accepted, Broadcast, OutcomeUnknown, ProviderReview, RequiresReview};
+    let State::Payout(state) = order.state else { return false };
+    matches!(state, OutcomeUnknown | Accepted | ProviderReview | Broadcast | RequiresReview(Review::OutcomeUnknown))
+}
+
+/// Asks about orders of one lane and hears what the provider says. With the progress of an order's task, what follows from
+/// silence follows, too. Gives whether the provider could be asked.
+async fn look_up(context: &Context, account: &ProviderAccount, orders: Vec<(Option<Progress>, Order)>) -> Result<bool, FlowError> {
+    let (Some(lookups), Some(way)) = (&account.wallet.trade_lookups, orders.first().and_then(|(_, order)| order.way())) else {
+        return Ok(true);
+    };
+    let ids: Vec<TradeId> = orders.iter().map(|(_, order)| order.trade_id.clone()).collect();
+    let listed = lookups.by_trade_ids(way, &ids).await;
+    let outcome = if listed.is_ok() { "found" } else { "unavailable" };
+    metrics::counter!("tillgate_lookups_total", "provider" => account.account.provider().to_string(), "outcome" => outcome)
+        .increment(ids.len() as u64);
+    let mut entries = match &listed {
+        Ok(entries) => Some(by_id(entries)),
+        Err(error) => {
+            complain(account, error);
+            None
+        }
+    };
+    let mut page = Page::default();
+    for (progress, order) in orders {
+        let entries = entries.as_mut().map(|all| all.remove(&order.trade_id).unwrap_or_default());
+        page.add(context, account, order, progress, entries);
+    }
+    page.write(context, account).await?;
+    Ok(listed.is_ok())
+}
+
+fn by_id(entries: &[Listed]) -> HashMap<TradeId, Vec<&Listed>> {
+    let mut all: HashMap<TradeId, Vec<&Listed>> = HashMap::new();
+    for entry in entries {
+        all.entry(entry.trade_id.clone()).or_default().push(entry);
+    }
+    all
+}
+
+fn complain(account: &ProviderAccount, error: &AskError) {
+    let provider = account.account.provider();
+    match error {
+        AskError::Misconfigured(_) | AskError::Refused(_) => tracing::error!(%provider, %error, "orders could not be looked up"),
+        AskError::Unavailable(_) => tracing::warn!(%provider, %error, "orders could not be looked up"),
+    }
+}
+
+/// What follows from one answer.
+#[derive(Default)]
+struct Page {
+    changes: Vec<Change>,
+    /// Further entries under an id that was listed already: the provider carried it out more than once.
+    repeated: Vec<(OrderId, Report)>,
+    /// Orders to be sent again.
+    again: Vec<(Order, Permit, Progress)>,
+}
+
+impl Page {
+    /// Adds an order with its entries; `None` if the provider could not be asked.
+    fn add(
+        &mut self,
+        context: &Context,
+        account: &ProviderAccount,
+        order: Order,
+        progress: Option<Progress>,
+        entries: Option<Vec<&Listed>>,
+    ) {
+        let now = context.clock.now();
+        let (seen, absent) = match &entries {
+            None => (Vec::new(), false),
+            Some(entries) => (entries.iter().map(|entry| report(entry)).collect(), entries.is_empty()),
+        };
+        let mut reports = seen.into_iter();
+        if let Some(report) = reports.next() {
+            self.repeated.extend(reports.map(|report| (order.id, report)));
+            let rules = Rules { policy: &account.account.policy, timing: &context.timing, now };
+            // At a new place the order's schedule begins anew.
+            let moved = hear(&order, &report, rules).order.state != order.state;
+            let progress = progress.map(|progress| if moved { Progress::default() } else { progress.tried() });
+            self.changes.push(Change::new(order, report, Notes { progress, ..Notes::default() }));
+            return;
+        }
+        let Some(progress) = progress else { return };
+        let progress = if absent { progress.absent_at(now) } else { progress.tried() };
+        let says = match recover(&order, account.wallet.capabilities, &account.account.policy, progress, &context.timing, now) {
+            Recovery::SendAgain(permit) if absent => {
+                self.again.push((order, permit, Progress { absent_since: None, absent_last: None, ..progress }));
+                return;
+            }
+            Recovery::SendAgain(_) | Recovery::LookAgain => Says::Nothing,
+            Recovery::GiveUp => Says::GaveUp,
+        };
+        let report = Report { channel: Channel::Clock, proven: true, says, evidence: None };
+        self.changes.push(Change::new(order, report, Notes { progress: Some(progress), ..Notes::default() }));
+    }
+
+    async fn write(self, context: &Context, account: &ProviderAccount) -> Result<(), FlowError> {
+        let written = settle_page(context, account, &self.changes, &[]).await?;
+        for (change, settled) in self.changes.into_iter().zip(written) {
+            let id = change.order.id;
+            let mut order = match settled {
+                Some(settled) => settled.order,
+                // It has changed since it was read.
+                None => settle(context, account, change.order, change.report, change.notes).await?.order,
+            };
+            for (_, report) in self.repeated.iter().filter(|(of, _)| *of == id) {
+                order = settle(context, account, order, report.clone(), Notes::default()).await?.order;
+            }
+        }
+        for (order, permit, progress) in self.again {
+            submit::send(context, account, order, permit, progress).await?;
+        }
+        Ok(())
+    }
+}
+
+fn report(entry: &Listed) -> Report {
+    let says = match &entry.record {
+        Ok(record) => Says::Record(record.clone()),
+        Err(why) => Says::Unreadable(format!("the provider's list has an entry that cannot be read: {why}")),
+    };
+    Report { channel: Channel::Lookup, proven: true, says, evidence: Some(entry.evidence.clone()) }
+}
