@@ -47,6 +47,7 @@ pub struct Report {
 }
 
 /// What a report says.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and most say a record")]
 #[derive(Clone, Debug)]
 pub enum Says {
     /// A call is about to leave; allowed by the permit.

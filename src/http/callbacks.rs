@@ -8,8 +8,10 @@ use super::body::Raw;
 use super::detached;
 use super::problem::Problem;
 use crate::domain::order::Provider;
+use crate::domain::report::Evidence;
 use crate::flows::Context;
 use crate::flows::callback::{self, Incoming};
+use crate::flows::notice;
 
 /// FOMO calls back
 ///
@@ -27,4 +29,27 @@ pub async fn fomo(context: web::Data<Context>, path: web::Path<String>, request:
     let capability = path.into_inner();
     detached(async move { callback::receive(&context, Provider::Fomo, &capability, incoming).await }).await?;
     Ok(HttpResponse::Ok().content_type("text/plain").body("success"))
+}
+
+/// Hicoin gives notice
+///
+/// A nudge: we ask Hicoin about what the notice names. Nothing in it is believed. Hicoin's operator sets this address up;
+/// `tillgate merchant list` shows it.
+#[utoipa::path(tag = "callbacks", params(("capability" = String, Path, description = "Names the account and cannot be guessed")),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded",
+        description = "app_id, id, uid, symbol, amount, status, txid, confirmations, address_to; request_id for withdrawals"),
+    responses((status = 200, description = "`SUCCESS`; or `FAILURE` where it says neither id nor request_id."),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It could not be stored: call again.", body = Problem, content_type = "application/problem+json")))]
+#[post("/callbacks/hicoin/{capability}")]
+pub async fn hicoin(
+    context: web::Data<Context>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    body: Raw,
+) -> Result<HttpResponse, Problem> {
+    let evidence = Evidence { raw: body.0.to_vec(), source: client_address(&request).map(|address| address.to_string()) };
+    let capability = path.into_inner();
+    let read = detached(async move { notice::receive(&context, Provider::Hicoin, &capability, evidence).await }).await?;
+    Ok(HttpResponse::Ok().content_type("text/plain").body(if read { "SUCCESS" } else { "FAILURE" }))
 }

@@ -16,8 +16,10 @@ pub mod openapi;
 pub mod orders;
 pub mod payouts;
 pub mod problem;
+pub mod receipts;
 pub mod request_id;
 pub mod shape;
+pub mod transfers;
 
 use std::cell::RefCell;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -55,14 +57,23 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(payouts::cancel)
         .service(payouts::refresh)
         .service(payouts::resolve)
+        .service(transfers::create)
+        .service(transfers::list)
+        .service(transfers::get)
+        .service(transfers::cancel)
+        .service(transfers::refresh)
+        .service(transfers::resolve)
         .service(orders::timeline)
+        .service(receipts::list)
+        .service(receipts::assign)
         .service(customers::link)
         .service(customers::links)
         .service(customers::unlink)
         .service(coins::list)
         .service(discrepancies::list)
         .service(discrepancies::resolve)
-        .service(callbacks::fomo);
+        .service(callbacks::fomo)
+        .service(callbacks::hicoin);
 }
 
 /// Closes the door to new connections while those that came in are still served. The server's own stop does both at once,

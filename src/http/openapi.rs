@@ -20,6 +20,8 @@ use utoipa_actix_web::AppExt;
     tags(
         (name = "deposits", description = "Money from a customer to you"),
         (name = "payouts", description = "Money from you to somebody"),
+        (name = "transfers", description = "Money between two of your customers"),
+        (name = "receipts", description = "What came in, and the orders that it is of"),
         (name = "orders", description = "What happened to an order, and why it is where it is"),
         (name = "customers", description = "Your customers' accounts at wallets"),
         (name = "coins", description = "What may be ordered"),

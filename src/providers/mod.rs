@@ -23,7 +23,7 @@ use url::Url;
 use crate::domain::coin::Coin;
 use crate::domain::ids::TradeId;
 use crate::domain::money::Amount;
-use crate::domain::order::Way;
+pub use crate::domain::order::Way;
 use crate::domain::receipt::Incoming;
 use crate::domain::recovery::Capabilities;
 use crate::domain::report::{Code, Evidence, Outcome, ProviderRecord};

@@ -85,7 +85,13 @@ impl Hicoin {
     pub fn wallet(http: ProviderHttp, account: HicoinAccount, clock: Clock) -> Wallet {
         let hicoin = Arc::new(Self::new(http, account, clock));
         Wallet {
-            capabilities: Capabilities { refuses_duplicates: true, lookup_by_trade_id: true, lookup_by_reference: false, callbacks: false },
+            capabilities: Capabilities {
+                refuses_duplicates: true,
+                lookup_by_trade_id: true,
+                lookup_by_reference: false,
+                callbacks: false,
+                deposit_feed: true,
+            },
             coins: hicoin.clone(),
             deposits: hicoin.clone(),
             user_payouts: hicoin.clone(),
