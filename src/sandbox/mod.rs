@@ -8,6 +8,7 @@
 //! document; all else is neutral. Tests drive it by the methods of [`Sandbox`], anybody else by the same verbs over
 //! HTTP under `/_control/`.
 
+mod amount;
 mod answer;
 mod books;
 mod callbacks;

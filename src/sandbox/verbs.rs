@@ -158,7 +158,7 @@ impl Sandbox {
         self.core.world.outbox.deliver(None).await
     }
 
-    /// The callbacks that have not been answered 200 yet.
+    /// The callbacks that have not been answered as they should be yet.
     pub fn pending_callbacks(&self) -> Vec<PendingCallback> {
         self.core.world.outbox.pending()
     }
@@ -170,7 +170,13 @@ impl Sandbox {
 
     /// How often money moved for an order.
     pub fn executions(&self, trade_id: &str) -> usize {
-        lock(&self.core.world.books).entries().iter().filter(|entry| entry.trade_id == trade_id).count()
+        lock(&self.core.world.books).executions(trade_id)
+    }
+
+    /// How many of those movements the payee has, and keeps. As [`Sandbox::executions`] but for payments on a chain,
+    /// which are ordered first and arrive later or never, and for deposits that were undone.
+    pub fn paid(&self, trade_id: &str) -> usize {
+        lock(&self.core.world.books).paid(trade_id)
     }
 
     /// Every call that came in, in order, without its secrets.
@@ -183,10 +189,10 @@ impl Sandbox {
         lock(&self.core.world.books).calls().iter().filter(|call| call.operation == operation).count()
     }
 
-    /// How often an operation was called for an order.
+    /// How often an operation was called for an order, alone or in a list.
     pub fn calls_for(&self, operation: &str, trade_id: &str) -> usize {
         let books = lock(&self.core.world.books);
-        let fits = |call: &&CallRecord| call.operation == operation && call.trade_id.as_deref() == Some(trade_id);
+        let fits = |call: &&CallRecord| call.operation == operation && call.is_about(trade_id);
         books.calls().iter().filter(fits).count()
     }
 }
