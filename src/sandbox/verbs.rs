@@ -2,12 +2,12 @@
 
 use rust_decimal::Decimal;
 
-use super::Sandbox;
 use super::books::{CallRecord, Entry};
 use super::callbacks::{Delivered, PendingCallback};
 use super::clock::lock;
 use super::faults::{CallbackFault, Fault, Times};
-use super::fomo::{self, Fee, Owner, Style, TokenLife};
+use super::fomo::{Fee, Owner, Style, TokenLife};
+use super::{Sandbox, knows};
 
 /// Playing the user and the operator.
 impl Sandbox {
@@ -73,9 +73,9 @@ impl Sandbox {
         self.core.fomo.set_token_life(life);
     }
 
-    /// Whether a repeated trade_id is refused (code 211) or executed again.
+    /// Whether a repeated id is refused (FOMO: code 211, Hicoin: 110088) or executed again.
     pub fn set_duplicate_check(&self, on: bool) {
-        self.core.fomo.set_duplicate_check(on);
+        self.core.set_duplicate_check(on);
     }
 
     /// What FOMO keeps of payments in a coin.
@@ -116,7 +116,7 @@ impl Sandbox {
     /// # Panics
     /// On an operation that no provider has: a fault that can never strike makes a test prove nothing.
     pub fn inject(&self, operation: &str, trade_id: Option<&str>, fault: Fault, times: Times) {
-        assert!(fomo::knows(operation), "the sandbox has no operation `{operation}`");
+        assert!(knows(operation), "the sandbox has no operation `{operation}`");
         self.core.world.faults.add(operation, trade_id, fault, times);
     }
 
