@@ -17,7 +17,7 @@ use tillgate::domain::clock::Clock;
 use tillgate::domain::order::Provider;
 use tillgate::flows::setup::{self, KeyWish, MerchantDocument};
 use tillgate::flows::tenant::Scope;
-use tillgate::flows::{Context, link, work};
+use tillgate::flows::{Context, feed, link, poll, work};
 use tillgate::http::{self, auth::TrustedProxies};
 use tillgate::sandbox::{CallbackFault, ClientSetup, Options, Sandbox};
 use time::OffsetDateTime;
@@ -270,11 +270,22 @@ impl TestApp {
             for kind in [Work::Submit, Work::Look, Work::Expire, Work::Close] {
                 done += self.work(kind).await;
             }
+            done += self.poll().await + self.read_feeds().await;
             if done == 0 {
                 return;
             }
         }
         panic!("the workers never come to rest");
+    }
+
+    /// Workers ask the provider about many orders in one question. Gives the number of orders.
+    pub async fn poll(&self) -> usize {
+        poll::poll(&self.context, &CancellationToken::new()).await.expect("a worker's step")
+    }
+
+    /// Workers read the feeds of incoming money that are due. Gives the number of feeds.
+    pub async fn read_feeds(&self) -> usize {
+        feed::read_due(&self.context, &CancellationToken::new()).await.expect("a worker's step")
     }
 
     /// Workers keep links fresh.

@@ -4,12 +4,12 @@ use super::*;
 use crate::domain::hearing::tests::at;
 use crate::domain::order::{Claim, Kind};
 
-const FOMO: Capabilities = Capabilities { refuses_duplicates: true, lookup_by_trade_id: false, lookup_by_reference: true, callbacks: true };
+const FOMO: Capabilities = Capabilities { refuses_duplicates: true, lookup_by_trade_id: false, lookup_by_reference: true, callbacks: true, deposit_feed: false };
 const HICOIN: Capabilities =
-    Capabilities { refuses_duplicates: true, lookup_by_trade_id: true, lookup_by_reference: false, callbacks: false };
+    Capabilities { refuses_duplicates: true, lookup_by_trade_id: true, lookup_by_reference: false, callbacks: false, deposit_feed: true };
 /// A provider that can be asked nothing: only its calls tell.
 const MUTE: Capabilities =
-    Capabilities { refuses_duplicates: false, lookup_by_trade_id: false, lookup_by_reference: false, callbacks: true };
+    Capabilities { refuses_duplicates: false, lookup_by_trade_id: false, lookup_by_reference: false, callbacks: true, deposit_feed: false };
 
 fn all_states() -> impl Iterator<Item = State> {
     [Kind::Deposit, Kind::Payout].into_iter().flat_map(State::all)
@@ -86,15 +86,15 @@ fn due_times_follow_the_schedules() {
         (payout(Payout::RequiresApproval), FOMO, 0, 0, None),
         (payout(Payout::Submitting), FOMO, 7, 0, Some((Work::Submit, 0))),
         (payout(Payout::OutcomeUnknown), FOMO, 0, 0, Some((Work::Look, 5))),
-        (payout(Payout::OutcomeUnknown), HICOIN, 6, 100, Some((Work::Look, 900))),
-        (payout(Payout::OutcomeUnknown), HICOIN, 50, 100, Some((Work::Look, 3600))),
-        (payout(Payout::OutcomeUnknown), HICOIN, 50, 86_340, Some((Work::Look, 60))),
-        (payout(Payout::OutcomeUnknown), HICOIN, 50, 99_999, Some((Work::Look, 0))),
-        (payout(Payout::Accepted), HICOIN, 0, 0, Some((Work::Look, 5))),
-        (payout(Payout::ProviderReview), HICOIN, 4, 0, Some((Work::Look, 300))),
-        (payout(Payout::Broadcast), HICOIN, 99, 0, Some((Work::Look, 3600))),
+        (payout(Payout::OutcomeUnknown), HICOIN, 6, 100, Some((Work::Poll, 900))),
+        (payout(Payout::OutcomeUnknown), HICOIN, 50, 100, Some((Work::Poll, 3600))),
+        (payout(Payout::OutcomeUnknown), HICOIN, 50, 86_340, Some((Work::Poll, 60))),
+        (payout(Payout::OutcomeUnknown), HICOIN, 50, 99_999, Some((Work::Poll, 0))),
+        (payout(Payout::Accepted), HICOIN, 0, 0, Some((Work::Poll, 5))),
+        (payout(Payout::ProviderReview), HICOIN, 4, 0, Some((Work::Poll, 300))),
+        (payout(Payout::Broadcast), HICOIN, 99, 0, Some((Work::Poll, 3600))),
         (payout(Payout::Accepted), FOMO, 0, 0, None),
-        (payout(Payout::RequiresReview(Review::OutcomeUnknown)), HICOIN, 0, 0, Some((Work::Look, 3600))),
+        (payout(Payout::RequiresReview(Review::OutcomeUnknown)), HICOIN, 0, 0, Some((Work::Poll, 3600))),
         (payout(Payout::RequiresReview(Review::OutcomeUnknown)), FOMO, 0, 0, None),
         (payout(Payout::RequiresReview(Review::Mismatch)), HICOIN, 0, 0, None),
     ] {
@@ -124,7 +124,7 @@ fn a_taken_payout_in_doubt_that_cannot_be_asked_about_is_looked_at_when_a_human_
     (order.doubts, order.doubt_since) = (1, Some(order.created_at));
     assert_eq!(next(&order, FOMO, 0, 600), Some((Work::Look, 86_400 - 600)));
     assert_eq!(next(&order, FOMO, 0, 90_000), Some((Work::Look, 0)));
-    assert_eq!(next(&order, HICOIN, 0, 600), Some((Work::Look, 5)));
+    assert_eq!(next(&order, HICOIN, 0, 600), Some((Work::Poll, 5)));
 }
 
 #[test]
