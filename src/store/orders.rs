@@ -56,9 +56,9 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
             INSERT INTO orders (
                 merchant_id, order_id, trade_id, kind, provider, status, stage, sequence, coin, provider_coin_id, decimals,
                 amount, amount_received, amount_confirmed, late, customer, destination, provider_user, next_action,
-                doubts, is_final, expires_at, metadata, fingerprint, created_at, updated_at)
+                doubts, is_final, expires_at, metadata, fingerprint, created_at, updated_at, tolerance)
             SELECT $2, $5, $6, $7, $4, $8, $9, 1, $10, $11, $12, $13, 0, 0, false, $3, $14,
-                   coalesce($15, (SELECT provider_user FROM link)), $16, 0, false, $17, $18::text::json, $19, $20, $20
+                   coalesce($15, (SELECT provider_user FROM link)), $16, 0, false, $17, $18::text::json, $19, $20, $20, 0
             WHERE NOT $1 OR EXISTS (SELECT FROM link)
             ON CONFLICT ON CONSTRAINT a_trade_id_is_used_once DO UPDATE SET trade_id = excluded.trade_id
             RETURNING order_id, fingerprint, order_id = $5 AS inserted

@@ -127,8 +127,10 @@ pub async fn record(connection: &mut PgConnection, record: &Record<'_>) -> Resul
                 work = excluded.work, due_at = excluded.due_at, tries = excluded.tries, absent_since = excluded.absent_since,
                 absent_last = excluded.absent_last, leased_until = excluded.leased_until
         ), m AS (
-            INSERT INTO receipts (merchant_id, receipt_id, provider, provider_receipt_id, order_id, coin, amount, fee, confirmed, created_at)
-            SELECT $1, $46, $47, $48, CASE WHEN $49 THEN $2 END, $50, $51, $52, true, $21 FROM here WHERE $46::uuid IS NOT NULL
+            INSERT INTO receipts (merchant_id, receipt_id, provider, provider_receipt_id, order_id, coin, amount, fee, progress, revision,
+                                  unheard, created_at, updated_at, provider_coin_id)
+            SELECT $1, $46, $47, $48, CASE WHEN $49 THEN $2 END, $50, $51, $52, 'confirmed', 1, false, $21, $21, $62
+            FROM here WHERE $46::uuid IS NOT NULL
             ON CONFLICT ON CONSTRAINT a_movement_is_counted_once DO NOTHING
             RETURNING order_id
         ), me AS (
@@ -206,6 +208,7 @@ pub async fn record(connection: &mut PgConnection, record: &Record<'_>) -> Resul
         finding.map(|finding| finding.2),
         finding.map(|finding| finding.3.0),
         finding.map(|finding| finding.4),
+        order.provider_coin_id,
     )
     .fetch_one(connection)
     .await?;
