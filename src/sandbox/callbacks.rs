@@ -1,4 +1,4 @@
-//! Callbacks on their way to merchants: an outbox that repeats each one until it is answered 200, by itself on the
+//! Callbacks on their way to merchants: an outbox that repeats each one until it is answered well, by itself on the
 //! document's schedule or one round at a time by hand.
 
 use std::collections::BTreeMap;
@@ -42,6 +42,8 @@ pub(super) struct Notice {
     pub(super) fields: Fields,
     /// JSON instead of a form.
     pub(super) json: bool,
+    /// The plain text that a 200 must carry to count; `None`: any.
+    pub(super) expects: Option<&'static str>,
     /// How this provider's fields look under a fault.
     pub(super) spoil: fn(&mut Fields, &CallbackFault),
 }
@@ -55,7 +57,7 @@ pub struct Delivered {
     pub status_code: u16,
 }
 
-/// A callback that has not been answered 200 yet.
+/// A callback that has not been answered yet as its provider wants it: 200, and the right text where one is named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PendingCallback {
     /// The order that it is about.
@@ -146,19 +148,20 @@ impl Outbox {
         delivered
     }
 
-    /// One attempt, under whatever fault is asked for. The callback stays pending unless an answer was 200, it is to
+    /// One attempt, under whatever fault is asked for. The callback stays pending unless an answer was right, it is to
     /// go missing, or this was the last attempt.
     async fn attempt(&self, id: u64) -> Vec<Delivered> {
         let Some(notice) = self.begin(id) else {
             return Vec::new();
         };
         let fault = self.faults.take_callback(&notice.trade_id);
-        let mut delivered = Vec::new();
-        for fields in versions(&notice, fault.as_ref()) {
-            let status_code = self.send(&notice, &fields).await;
+        let versions = versions(&notice, fault.as_ref());
+        let (mut delivered, mut arrived) = (Vec::new(), versions.is_empty());
+        for fields in versions {
+            let (status_code, accepted) = self.send(&notice, &fields).await;
+            arrived |= accepted;
             delivered.push(Delivered { trade_id: notice.trade_id.clone(), status_code });
         }
-        let arrived = delivered.is_empty() || delivered.iter().any(|one| one.status_code == 200);
         lock(&self.pending).retain(|pending| pending.id != id || !(arrived || pending.attempts >= LAST_ATTEMPT));
         delivered
     }
@@ -171,7 +174,8 @@ impl Outbox {
         Some(found.notice.clone())
     }
 
-    async fn send(&self, notice: &Notice, fields: &Fields) -> u16 {
+    /// The status of the answer, 0 without one, and whether the callback counts as arrived.
+    async fn send(&self, notice: &Notice, fields: &Fields) -> (u16, bool) {
         let request = self.client.post(&notice.url).timeout(SEND_TIMEOUT);
         let request = if notice.json {
             let object = fields.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
@@ -180,10 +184,17 @@ impl Outbox {
             request.form(fields)
         };
         match request.send().await {
-            Ok(response) => response.status().as_u16(),
+            Ok(response) => {
+                let status_code = response.status().as_u16();
+                let accepted = match notice.expects {
+                    None => true,
+                    Some(text) => response.text().await.is_ok_and(|body| body == text),
+                };
+                (status_code, status_code == 200 && accepted)
+            }
             Err(error) => {
                 tracing::debug!(trade_id = %notice.trade_id, error = %error.without_url(), "callback not answered");
-                0
+                (0, false)
             }
         }
     }

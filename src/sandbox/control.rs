@@ -7,12 +7,12 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Core;
 use super::clock::lock;
 use super::faults::Times;
-use super::fomo::{self, Fee, Owner, Style, TokenLife, USER_WALLET_PWD};
+use super::fomo::{Fee, Owner, Style, TokenLife, USER_WALLET_PWD};
+use super::{Core, hicoin, knows};
 
-type Answer = actix_web::Result<HttpResponse>;
+pub(super) type Answer = actix_web::Result<HttpResponse>;
 
 /// The table of the control API.
 pub(super) fn routes(core: Core) -> impl FnOnce(&mut web::ServiceConfig) {
@@ -36,17 +36,18 @@ pub(super) fn routes(core: Core) -> impl FnOnce(&mut web::ServiceConfig) {
                 .route("/clock", web::post().to(set_clock))
                 .route("/settings", web::post().to(settings))
                 .route("/books", web::get().to(books))
-                .route("/calls", web::get().to(calls)),
+                .route("/calls", web::get().to(calls))
+                .configure(hicoin::control_routes),
         );
     }
 }
 
-fn ok(body: Value) -> Answer {
+pub(super) fn ok(body: Value) -> Answer {
     Ok(HttpResponse::Ok().json(body))
 }
 
 /// 422: the JSON can be read but names something that is not there.
-fn unknown(what: &str) -> actix_web::Error {
+pub(super) fn unknown(what: &str) -> actix_web::Error {
     error::ErrorUnprocessableEntity(what.to_owned())
 }
 
@@ -142,7 +143,7 @@ async fn add_fault(core: web::Data<Core>, new: web::Json<NewFault>) -> Answer {
     if operation == "callback" {
         let fault = serde_json::from_value(fault).map_err(error::ErrorUnprocessableEntity)?;
         faults.add_callback(trade_id.as_deref(), fault, times);
-    } else if fomo::knows(&operation) {
+    } else if knows(&operation) {
         let fault = serde_json::from_value(fault).map_err(error::ErrorUnprocessableEntity)?;
         faults.add(&operation, trade_id.as_deref(), fault, times);
     } else {
@@ -221,7 +222,7 @@ async fn settings(core: web::Data<Core>, new: web::Json<Settings>) -> Answer {
     }
     new.style.inspect(|style| core.fomo.set_style(*style));
     new.token_life.inspect(|life| core.fomo.set_token_life(*life));
-    new.duplicate_check.inspect(|on| core.fomo.set_duplicate_check(*on));
+    new.duplicate_check.inspect(|on| core.set_duplicate_check(*on));
     new.fees.iter().for_each(|(coin_id, fee)| core.fomo.set_fee(coin_id, *fee));
     ok(json!({}))
 }

@@ -43,6 +43,9 @@ pub enum Fault {
     Code(i64),
     /// The call is executed, its callback is delivered and answered, and only then the call itself is answered.
     CallbackFirst,
+    /// A list leaves out the record that the fault is meant for, or all of them, in an otherwise good answer, as if
+    /// the provider had not caught up. Calls that do not list records by id are answered as ever.
+    Omit,
 }
 
 /// What goes wrong with one callback. In JSON: `"missing"`, `{"repeat": 3}`, `{"wrong_amount": "9.5"}`.
@@ -65,7 +68,7 @@ pub enum CallbackFault {
     WrongDirection,
     /// The true callback is followed by one with the opposite status.
     Contradict,
-    /// The payment itself fails at the provider: no money moves, and a callback with status 0 says so.
+    /// The payment itself fails at the provider: no money moves, and the callback, where there is one, says so.
     Failed,
 }
 
@@ -102,23 +105,32 @@ impl<F: Clone> Queue<F> {
         Self(Mutex::new(VecDeque::new()))
     }
 
-    /// Uses up the first rule that fits.
-    fn take(&self, operation: Option<&str>, trade_id: Option<&str>, wanted: impl Fn(&F) -> bool) -> Option<F> {
+    /// Uses up the first rule that fits; answers its fault, and the order that it is meant for.
+    fn take(&self, fits: impl Fn(&Rule<F>) -> bool) -> Option<(F, Option<String>)> {
         let mut rules = lock(&self.0);
-        let index = rules.iter().position(|rule| {
-            rule.operation.as_deref() == operation
-                && rule.trade_id.as_deref().is_none_or(|only| Some(only) == trade_id)
-                && wanted(&rule.fault)
-        })?;
+        let index = rules.iter().position(fits)?;
         let rule = rules.get_mut(index)?;
-        let fault = rule.fault.clone();
+        let taken = (rule.fault.clone(), rule.trade_id.clone());
         match &mut rule.times {
             Times::Forever => {}
             Times::Count(left) if *left > 1 => *left -= 1,
             Times::Count(_) => drop(rules.remove(index)),
         }
-        Some(fault)
+        Some(taken)
     }
+}
+
+impl<F> Rule<F> {
+    fn is_about(&self, id: &str) -> bool {
+        self.trade_id.as_deref().is_none_or(|only| only == id)
+    }
+}
+
+/// A fault that strikes a call.
+pub(super) struct Strike {
+    pub(super) fault: Fault,
+    /// The records that the answer leaves out; empty but for [`Fault::Omit`].
+    pub(super) omitted: Vec<String>,
 }
 
 /// All faults that wait for a call or a callback.
@@ -145,20 +157,34 @@ impl Faults {
         lock(&self.callbacks.0).clear();
     }
 
-    pub(super) fn take(&self, operation: &str, trade_id: Option<&str>) -> Option<Fault> {
-        self.calls.take(Some(operation), trade_id, |_| true)
+    /// What is to go wrong with a call that is about these orders: none, one, or all that a list names.
+    pub(super) fn take(&self, operation: &str, ids: &[String]) -> Option<Strike> {
+        let of_operation = |rule: &Rule<Fault>| rule.operation.as_deref() == Some(operation);
+        let fits = |rule: &Rule<Fault>| of_operation(rule) && (rule.trade_id.is_none() || ids.iter().any(|id| rule.is_about(id)));
+        let (fault, meant_for) = self.calls.take(fits)?;
+        let omitted = match (&fault, meant_for) {
+            (Fault::Omit, None) => ids.to_vec(),
+            // One call may have to forget several records, each by a rule of its own.
+            (Fault::Omit, Some(first)) => {
+                let named = |rule: &Rule<Fault>, id: &str| rule.trade_id.as_deref() == Some(id) && rule.fault == Fault::Omit;
+                let others = ids.iter().filter(|id| **id != first);
+                let also: Vec<_> =
+                    others.filter(|id| self.calls.take(|rule| of_operation(rule) && named(rule, id)).is_some()).cloned().collect();
+                [vec![first], also].concat()
+            }
+            _ => Vec::new(),
+        };
+        Some(Strike { fault, omitted })
     }
 
     /// Whether this payment is to fail at the provider.
     pub(super) fn take_failure(&self, trade_id: &str) -> bool {
-        let failed = |fault: &CallbackFault| *fault == CallbackFault::Failed;
-        self.callbacks.take(None, Some(trade_id), failed).is_some()
+        self.callbacks.take(|rule| rule.is_about(trade_id) && rule.fault == CallbackFault::Failed).is_some()
     }
 
     /// What is to go wrong with the delivery of this order's callback.
     pub(super) fn take_callback(&self, trade_id: &str) -> Option<CallbackFault> {
-        let delivery = |fault: &CallbackFault| *fault != CallbackFault::Failed;
-        self.callbacks.take(None, Some(trade_id), delivery)
+        self.callbacks.take(|rule| rule.is_about(trade_id) && rule.fault != CallbackFault::Failed).map(|(fault, _)| fault)
     }
 }
 
@@ -236,7 +262,8 @@ pub(super) async fn run(fault: Option<Fault>, gate: &Gate, call: &impl Faulty) -
         answer
     };
     match fault {
-        None => Answer::Body(call.execute()),
+        // What is left out is known to the call itself.
+        None | Some(Fault::Omit) => Answer::Body(call.execute()),
         Some(Fault::LoseBefore) => Answer::Cut,
         Some(Fault::LoseAfter) => after(Answer::Cut),
         Some(Fault::Delay(millis)) => {

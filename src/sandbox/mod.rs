@@ -8,6 +8,7 @@
 //! document; all else is neutral. Tests drive it by the methods of [`Sandbox`], anybody else by the same verbs over
 //! HTTP under `/_control/`.
 
+mod amount;
 mod answer;
 mod books;
 mod callbacks;
@@ -15,6 +16,7 @@ mod clock;
 mod control;
 mod faults;
 mod fomo;
+mod hicoin;
 mod verbs;
 mod world;
 
@@ -32,10 +34,12 @@ pub use self::books::{CallRecord, Entry, Kind};
 pub use self::callbacks::{Delivered, PendingCallback, delay_before};
 pub use self::faults::{CallbackFault, Fault, Times};
 pub use self::fomo::{ClientSetup, Coin, Fee, Style, TokenLife, USER_WALLET_PWD};
+pub use self::hicoin::{HicoinApp, HicoinBalance, HicoinCoin, HicoinError, HicoinFee, HicoinStage, HicoinStatuses, HicoinStyle, HicoinTo};
 
 use self::callbacks::Automatic;
 use self::clock::lock;
 use self::fomo::Fomo;
+use self::hicoin::Hicoin;
 use self::world::World;
 
 /// How a sandbox starts.
@@ -49,13 +53,19 @@ pub struct Options {
     pub time_scale: u32,
     /// Nothing is called back by itself: [`Sandbox::deliver_callbacks`] steps by hand.
     pub manual_callbacks: bool,
-    /// Whether FOMO refuses a trade_id that it has seen (code 211). Off, it executes again: that proves that a gateway
-    /// does not resend.
+    /// Whether FOMO refuses a trade_id that it has seen (code 211) and Hicoin a request_id (code 110088). Off, they
+    /// execute again: that proves that a gateway does not resend.
     pub duplicate_check: bool,
     /// The merchants' apps at FOMO.
     pub clients: Vec<ClientSetup>,
     /// The coins at FOMO.
     pub coins: Vec<Coin>,
+    /// The merchants' apps at Hicoin. Where a verb is given no app, it is the first.
+    pub hicoin_apps: Vec<HicoinApp>,
+    /// The coins at Hicoin, with which every app starts.
+    pub hicoin_coins: Vec<HicoinCoin>,
+    /// Hicoin's withdrawals move on by themselves, one stage with each list call about them.
+    pub hicoin_auto_advance: bool,
 }
 
 impl Default for Options {
@@ -68,6 +78,9 @@ impl Default for Options {
             duplicate_check: true,
             clients: vec![ClientSetup::default()],
             coins: Coin::samples(),
+            hicoin_apps: vec![HicoinApp::default()],
+            hicoin_coins: HicoinCoin::samples(),
+            hicoin_auto_advance: false,
         }
     }
 }
@@ -84,6 +97,19 @@ pub struct Sandbox {
 struct Core {
     world: Arc<World>,
     fomo: Arc<Fomo>,
+    hicoin: Arc<Hicoin>,
+}
+
+impl Core {
+    fn set_duplicate_check(&self, on: bool) {
+        self.fomo.set_duplicate_check(on);
+        self.hicoin.set_duplicate_check(on);
+    }
+}
+
+/// Whether a provider has this operation, so that faults can name it.
+fn knows(operation: &str) -> bool {
+    fomo::knows(operation) || hicoin::knows(operation)
 }
 
 struct Server {
@@ -113,12 +139,19 @@ impl Sandbox {
             (!options.manual_callbacks).then(|| Automatic { time_scale: options.time_scale, runtime: runtime.clone(), stop: stop.clone() });
         let world = World::new(callback_client()?, runtime.clone(), automatic);
         let fomo = Fomo::new(Arc::clone(&world), options.clients, options.coins, options.duplicate_check);
-        let core = Core { world, fomo: Arc::new(fomo) };
+        let rules = hicoin::Rules::new(options.duplicate_check, options.hicoin_auto_advance);
+        let hicoin = Hicoin::new(Arc::clone(&world), options.hicoin_apps, &options.hicoin_coins, rules);
+        let core = Core { world, fomo: Arc::new(fomo), hicoin: Arc::new(hicoin) };
 
         let listener = TcpListener::bind((options.bind, options.port))?;
         let address = listener.local_addr()?;
         let served = core.clone();
-        let app = move || App::new().configure(fomo::routes(&served.fomo)).configure(control::routes(served.clone()));
+        let app = move || {
+            App::new()
+                .configure(fomo::routes(&served.fomo))
+                .configure(hicoin::routes(&served.hicoin))
+                .configure(control::routes(served.clone()))
+        };
         let server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run();
         let handle = server.handle();
         let task = Mutex::new(Some(runtime.spawn(server)));
@@ -128,6 +161,11 @@ impl Sandbox {
     /// FOMO's base URL, with the trailing slash of the document (fomo-app.txt, section 二, 0).
     pub fn fomo_base_url(&self) -> String {
         format!("http://{}/fomo/", self.server.address)
+    }
+
+    /// Hicoin's base URL, with a trailing slash (hicoin-openapi.rst, section 5).
+    pub fn hicoin_base_url(&self) -> String {
+        format!("http://{}/hicoin/", self.server.address)
     }
 
     /// Where the control API stands, with a trailing slash.

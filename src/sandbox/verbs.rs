@@ -2,12 +2,12 @@
 
 use rust_decimal::Decimal;
 
-use super::Sandbox;
 use super::books::{CallRecord, Entry};
 use super::callbacks::{Delivered, PendingCallback};
 use super::clock::lock;
 use super::faults::{CallbackFault, Fault, Times};
-use super::fomo::{self, Fee, Owner, Style, TokenLife};
+use super::fomo::{Fee, Owner, Style, TokenLife};
+use super::{Sandbox, knows};
 
 /// Playing the user and the operator.
 impl Sandbox {
@@ -73,9 +73,9 @@ impl Sandbox {
         self.core.fomo.set_token_life(life);
     }
 
-    /// Whether a repeated trade_id is refused (code 211) or executed again.
+    /// Whether a repeated id is refused (FOMO: code 211, Hicoin: 110088) or executed again.
     pub fn set_duplicate_check(&self, on: bool) {
-        self.core.fomo.set_duplicate_check(on);
+        self.core.set_duplicate_check(on);
     }
 
     /// What FOMO keeps of payments in a coin.
@@ -116,7 +116,7 @@ impl Sandbox {
     /// # Panics
     /// On an operation that no provider has: a fault that can never strike makes a test prove nothing.
     pub fn inject(&self, operation: &str, trade_id: Option<&str>, fault: Fault, times: Times) {
-        assert!(fomo::knows(operation), "the sandbox has no operation `{operation}`");
+        assert!(knows(operation), "the sandbox has no operation `{operation}`");
         self.core.world.faults.add(operation, trade_id, fault, times);
     }
 
@@ -158,7 +158,7 @@ impl Sandbox {
         self.core.world.outbox.deliver(None).await
     }
 
-    /// The callbacks that have not been answered 200 yet.
+    /// The callbacks that have not been answered as they should be yet.
     pub fn pending_callbacks(&self) -> Vec<PendingCallback> {
         self.core.world.outbox.pending()
     }
@@ -170,7 +170,13 @@ impl Sandbox {
 
     /// How often money moved for an order.
     pub fn executions(&self, trade_id: &str) -> usize {
-        lock(&self.core.world.books).entries().iter().filter(|entry| entry.trade_id == trade_id).count()
+        lock(&self.core.world.books).executions(trade_id)
+    }
+
+    /// How many of those movements the payee has, and keeps. As [`Sandbox::executions`] but for payments on a chain,
+    /// which are ordered first and arrive later or never, and for deposits that were undone.
+    pub fn paid(&self, trade_id: &str) -> usize {
+        lock(&self.core.world.books).paid(trade_id)
     }
 
     /// Every call that came in, in order, without its secrets.
@@ -183,10 +189,10 @@ impl Sandbox {
         lock(&self.core.world.books).calls().iter().filter(|call| call.operation == operation).count()
     }
 
-    /// How often an operation was called for an order.
+    /// How often an operation was called for an order, alone or in a list.
     pub fn calls_for(&self, operation: &str, trade_id: &str) -> usize {
         let books = lock(&self.core.world.books);
-        let fits = |call: &&CallRecord| call.operation == operation && call.trade_id.as_deref() == Some(trade_id);
+        let fits = |call: &&CallRecord| call.operation == operation && call.is_about(trade_id);
         books.calls().iter().filter(fits).count()
     }
 }

@@ -1,8 +1,8 @@
 //! A merchant in small: a sandbox, a linked user, and a receiver for callbacks, all over real HTTP.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, HttpServer, web};
@@ -159,35 +159,42 @@ pub fn amount(text: &str) -> Decimal {
     text.parse().expect("a decimal")
 }
 
-/// Takes callbacks and answers them with `status`.
+/// Takes callbacks and answers them with `status` and `text`.
 pub struct Receiver {
     pub url: String,
     pub status: Arc<AtomicU16>,
+    text: Arc<Mutex<&'static str>>,
     arrived: mpsc::UnboundedReceiver<Form>,
-    handle: ServerHandle,
+    pub handle: ServerHandle,
 }
 
 struct Inbox {
     status: Arc<AtomicU16>,
+    text: Arc<Mutex<&'static str>>,
     arrived: mpsc::UnboundedSender<Form>,
 }
 
 impl Receiver {
-    fn open() -> Self {
+    pub fn open() -> Self {
         let status = Arc::new(AtomicU16::new(200));
+        let text = Arc::new(Mutex::new(""));
         let (sender, arrived) = mpsc::unbounded_channel();
-        let inbox = web::Data::new(Inbox { status: Arc::clone(&status), arrived: sender });
+        let inbox = web::Data::new(Inbox { status: Arc::clone(&status), text: Arc::clone(&text), arrived: sender });
         let app = move || App::new().app_data(inbox.clone()).default_service(web::to(receive));
         let server = HttpServer::new(app).workers(1).disable_signals().bind(("127.0.0.1", 0)).expect("a port");
         let url = format!("http://{}/callbacks/fomo/secret", server.addrs()[0]);
         let server = server.run();
         let handle = server.handle();
         tokio::spawn(server);
-        Self { url, status, arrived, handle }
+        Self { url, status, text, arrived, handle }
     }
 
     pub fn answers(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
+    }
+
+    pub fn says(&self, text: &'static str) {
+        *self.text.lock().expect("not poisoned") = text;
     }
 
     /// Waits for the next callback.
@@ -209,6 +216,7 @@ async fn receive(inbox: web::Data<Inbox>, request: HttpRequest, body: web::Bytes
     };
     // Read before the test can know of the callback and change it.
     let status = inbox.status.load(Ordering::SeqCst);
+    let text = *inbox.text.lock().expect("not poisoned");
     inbox.arrived.send(fields).expect("the test still listens");
-    HttpResponse::build(actix_web::http::StatusCode::from_u16(status).expect("a status")).finish()
+    HttpResponse::build(actix_web::http::StatusCode::from_u16(status).expect("a status")).body(text)
 }

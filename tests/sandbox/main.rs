@@ -7,4 +7,5 @@ mod checks;
 mod control;
 mod faults;
 mod harness;
+mod hicoin;
 mod payments;

@@ -8,6 +8,7 @@ use url::Url;
 use super::Desk;
 use super::code::{self, Refusal};
 use super::state::{ClientSetup, Coin, Grant};
+use crate::sandbox::amount::positive_decimal;
 
 /// How far a signature's timestamp may be from now, either way (fomo-app.txt, section 三, 2).
 const SIGN_LIFE_SECONDS: u64 = 600;
@@ -119,15 +120,4 @@ impl Grant {
 
 fn same(given: &str, expected: &str) -> bool {
     given.as_bytes().ct_eq(expected.as_bytes()).into()
-}
-
-/// Reads digits with at most one point: no sign, no exponent, no blanks, and not zero.
-fn positive_decimal(text: &str, decimals: u32) -> Option<Decimal> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) {
-        return None;
-    }
-    let amount = Decimal::from_str_exact(text).ok()?;
-    (amount > Decimal::ZERO && amount.scale() <= decimals).then_some(amount)
 }

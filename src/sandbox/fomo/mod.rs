@@ -88,8 +88,8 @@ impl Fomo {
         let (operation, trade_id) = (call.operation.name(), self.trade_id(&call));
         let at_ms = self.world.clock.now_ms();
         let params = call.form.to_map();
-        lock(&self.world.books).log(CallRecord { at_ms, operation, trade_id: trade_id.clone(), params });
-        let fault = self.world.faults.take(operation, trade_id.as_deref());
+        lock(&self.world.books).log(CallRecord { at_ms, operation, trade_id: trade_id.clone(), ids: Vec::new(), params });
+        let fault = self.world.faults.take(operation, trade_id.as_slice()).map(|strike| strike.fault);
         let call = Faultable { fomo: self, call, trade_id };
         run(fault, &self.world.gate, &call).await
     }

@@ -11,6 +11,7 @@ pub(super) fn notice(style: Style, transfer: &Transfer) -> Notice {
         trade_id: transfer.trade_id.clone(),
         url: transfer.server_uri.clone(),
         json: style.json_callbacks,
+        expects: None,
         spoil,
         fields: vec![
             ("transfer_id", transfer.transfer_id.clone()),

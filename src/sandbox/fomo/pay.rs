@@ -8,7 +8,7 @@ use super::code::{self, Refusal};
 use super::ledger::{Movement, Owner, Unmoved};
 use super::notice::notice;
 use super::state::{Coin, Fee};
-use super::transfer::{Stage, Transfer};
+use super::transfer::{Direction, Stage, Transfer};
 use super::wire::Done;
 use crate::sandbox::books::{Entry, Kind};
 use crate::sandbox::clock::lock;
@@ -60,7 +60,7 @@ impl Desk<'_> {
         self.check_server_uri()?;
         let (coin, amount) = self.coin_and_amount()?;
         self.check_unused(&client)?;
-        let transfer = self.open(Kind::Deposit, client.client_id, grant.user_id, coin, amount);
+        let transfer = self.open(Direction::Deposit, client.client_id, grant.user_id, coin, amount);
         let done = Done::Prepaid { transfer_id: transfer.transfer_id.clone(), trade_id: transfer.trade_id.clone() };
         self.state.transfers.add(transfer);
         Ok(done)
@@ -77,7 +77,7 @@ impl Desk<'_> {
             .state
             .transfers
             .get(transfer_id)
-            .filter(|one| one.kind == Kind::Deposit && one.trade_id == trade_id && one.user_id == user_id);
+            .filter(|one| one.direction == Direction::Deposit && one.trade_id == trade_id && one.user_id == user_id);
         let mut transfer = known.cloned().ok_or(code::NO_SUCH_TRANSFER)?;
         if transfer.stage == Stage::Paid {
             return Err(code::DUPLICATE.into());
@@ -107,7 +107,7 @@ impl Desk<'_> {
         }
         self.check_wallet_pwd(Some(&client.wallet_pwd))?;
         self.check_unused(&client)?;
-        let mut transfer = self.open(Kind::Payout, client.client_id, user_id, coin, amount);
+        let mut transfer = self.open(Direction::Payout, client.client_id, user_id, coin, amount);
         let executed = self.execute(&mut transfer);
         let done = Done::PaidOut { transfer_id: transfer.transfer_id.clone(), trade_id: transfer.trade_id.clone() };
         // A payout that was refused for lack of money leaves nothing behind, so its trade_id may be used again.
@@ -117,7 +117,7 @@ impl Desk<'_> {
         executed.map(|()| done)
     }
 
-    fn open(&self, kind: Kind, client_id: String, user_id: String, coin: Coin, amount: Decimal) -> Transfer {
+    fn open(&self, direction: Direction, client_id: String, user_id: String, coin: Coin, amount: Decimal) -> Transfer {
         Transfer {
             transfer_id: fresh_token(),
             trade_id: self.form.get("trade_id").to_owned(),
@@ -126,7 +126,7 @@ impl Desk<'_> {
             coin_id: coin.id,
             amount,
             cut: Decimal::ZERO,
-            kind,
+            direction,
             stage: Stage::Waiting,
             created_at_ms: self.now_ms,
             server_uri: self.form.get("server_uri").to_owned(),
@@ -156,18 +156,22 @@ impl Desk<'_> {
 fn movement(transfer: &Transfer, cut: Decimal) -> Movement<'_> {
     let user = Owner::User(transfer.user_id.clone());
     let client = Owner::Client(transfer.client_id.clone());
-    let (payer, payee) = match transfer.kind {
-        Kind::Deposit => (user, client),
-        Kind::Payout => (client, user),
+    let (payer, payee) = match transfer.direction {
+        Direction::Deposit => (user, client),
+        Direction::Payout => (client, user),
     };
     Movement { payer, payee, coin_id: &transfer.coin_id, amount: transfer.amount, cut }
 }
 
 fn entry(transfer: &Transfer, at_ms: i64) -> Entry {
+    let kind = match transfer.direction {
+        Direction::Deposit => Kind::Deposit,
+        Direction::Payout => Kind::Payout,
+    };
     Entry {
         at_ms,
         provider: "fomo",
-        kind: transfer.kind,
+        kind,
         client_id: transfer.client_id.clone(),
         trade_id: transfer.trade_id.clone(),
         transfer_id: transfer.transfer_id.clone(),

@@ -4,7 +4,14 @@ use std::collections::HashMap;
 
 use rust_decimal::Decimal;
 
-use crate::sandbox::books::Kind;
+/// Who pays whom.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// The user pays the merchant.
+    Deposit,
+    /// The merchant pays the user.
+    Payout,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -25,7 +32,7 @@ pub(super) struct Transfer {
     pub(super) coin_id: String,
     pub(super) amount: Decimal,
     pub(super) cut: Decimal,
-    pub(super) kind: Kind,
+    pub(super) direction: Direction,
     pub(super) stage: Stage,
     pub(super) created_at_ms: i64,
     pub(super) server_uri: String,
@@ -34,9 +41,9 @@ pub(super) struct Transfer {
 impl Transfer {
     /// 1: the user pays the merchant; 2: the merchant pays the user.
     pub(super) fn direction(&self) -> &'static str {
-        match self.kind {
-            Kind::Deposit => "1",
-            Kind::Payout => "2",
+        match self.direction {
+            Direction::Deposit => "1",
+            Direction::Payout => "2",
         }
     }
 
