@@ -90,8 +90,13 @@ pub struct Sent {
 impl Sent {
     /// The answer's first 16 KiB, to be kept. For answers without tokens only.
     pub fn evidence(&self) -> Evidence {
-        Evidence { raw: self.body.iter().copied().take(EVIDENCE_LIMIT).collect(), source: None }
+        evidence(&self.body)
     }
+}
+
+/// The first 16 KiB of an answer or of a part of one, to be kept.
+pub fn evidence(bytes: &[u8]) -> Evidence {
+    Evidence { raw: bytes.iter().copied().take(EVIDENCE_LIMIT).collect(), source: None }
 }
 
 impl fmt::Debug for Sent {

@@ -6,6 +6,7 @@
 //! and the tables of codes) and `sign.rs` (pure).
 
 pub mod fomo;
+pub mod hicoin;
 pub mod http;
 pub mod reading;
 #[cfg(test)]

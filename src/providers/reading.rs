@@ -121,6 +121,20 @@ impl Fields {
         self.get(name).map(|value| value.as_array().map(Vec::as_slice).ok_or_else(|| Unreadable::field(name))).transpose()
     }
 
+    /// A list that must be there, so that what is not in it is known not to be in it. `null` is a list
+    /// of nothing, as services print it that found nothing.
+    ///
+    /// # Errors
+    /// Where it is missing, or anything else.
+    pub fn entries(&self, name: &str) -> Result<&[Value], Unreadable> {
+        match self.0.get(name) {
+            Some(Value::Array(list)) => Ok(list),
+            Some(Value::Null) => Ok(&[]),
+            Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => Err(Unreadable::field(name)),
+            None => Err(Unreadable(format!("the answer has no {name}"))),
+        }
+    }
+
     /// An id: text or number, up to 128 characters, none of them a control character.
     ///
     /// # Errors

@@ -106,6 +106,17 @@ fn an_object_may_be_the_only_one_of_a_list() {
 }
 
 #[test]
+fn a_list_that_must_be_there_is_no_list_where_it_is_missing() {
+    let length = |text: &str| raw(text).entries("data").map(<[Value]>::len);
+    for (text, expected) in [(r#"{"data": [1, {}]}"#, 2), (r#"{"data ": []}"#, 0), (r#"{"data": null}"#, 0)] {
+        assert_eq!(length(text), Ok(expected), "{text}");
+    }
+    for text in ["{}", r#"{"data": ""}"#, r#"{"data": "[]"}"#, r#"{"data": {}}"#, r#"{"data": 0}"#, r#"{"data": false}"#] {
+        assert!(length(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn tokens_fit_into_a_header() {
     assert_eq!(raw(r#"{"a": " to-ken "}"#).token("a").unwrap().unwrap().expose_secret(), "to-ken");
     for text in [r#"{"a": "to ken"}"#, r#"{"a": "a\r\nb"}"#, r#"{"a": "é"}"#, r#"{"a": {}}"#] {
