@@ -9,6 +9,7 @@ pub mod account;
 pub mod agenda;
 pub mod clock;
 pub mod coin;
+pub mod contact;
 pub mod event;
 pub mod hearing;
 pub mod ids;

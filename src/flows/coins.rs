@@ -89,6 +89,23 @@ fn read(document: serde_json::Value) -> Result<Vec<Coin>, FlowError> {
     serde_json::from_value(document).map_err(|error| FlowError::Internal(error.to_string()))
 }
 
+/// The coin that somebody names.
+pub async fn named(context: &Context, merchant: MerchantId, account: &ProviderAccount, name: &str) -> Result<Coin, FlowError> {
+    let coins = list(context, merchant, account).await?;
+    coin::find(&coins, name).cloned().ok_or_else(unknown)
+}
+
+/// Nobody has this coin.
+pub fn unknown() -> FlowError {
+    FlowError::field("/coin", "coin_unknown", "the provider has no such coin; GET /v1/coins lists them")
+}
+
+/// Says no to a coin that the provider takes no orders in.
+pub fn active(coin: &Coin) -> Result<(), FlowError> {
+    let why = || FlowError::field("/coin", "coin_inactive", "the provider takes no orders in this coin now");
+    coin.active.then_some(()).ok_or_else(why)
+}
+
 /// The coin that an order names, if it can carry this amount.
 pub async fn for_order(
     context: &Context,
@@ -97,14 +114,10 @@ pub async fn for_order(
     name: &str,
     amount: Amount,
 ) -> Result<Coin, FlowError> {
-    let coins = list(context, merchant, account).await?;
-    let found = coin::find(&coins, name)
-        .ok_or_else(|| FlowError::field("/coin", "coin_unknown", "the provider has no such coin; GET /v1/coins lists them"))?;
-    if !found.active {
-        return Err(FlowError::field("/coin", "coin_inactive", "the provider takes no orders in this coin now"));
-    }
+    let found = named(context, merchant, account, name).await?;
+    active(&found)?;
     amount
         .within_decimals(found.decimals)
         .map_err(|error| FlowError::field("/amount", "too_precise", format!("{error}, which is what {} has", found.coin)))?;
-    Ok(found.clone())
+    Ok(found)
 }

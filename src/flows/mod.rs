@@ -9,6 +9,7 @@ pub mod callback;
 pub mod capability;
 pub mod coins;
 pub mod create;
+pub mod customer;
 pub mod error;
 pub mod feed;
 pub mod link;

@@ -17,7 +17,7 @@ use crate::domain::ids::{KeyId, MerchantId};
 use crate::domain::order::Provider;
 use crate::providers::fomo::Fomo;
 use crate::providers::hicoin::Hicoin;
-use crate::providers::{Links, Wallet};
+use crate::providers::{Links, Users, Wallet};
 use crate::store::{accounts, keys};
 
 /// How long what was read is believed without a word from whoever changes it.
@@ -58,6 +58,17 @@ impl ProviderAccount {
         let why = || FlowError::field("/provider", "links_not_supported", "customers cannot be linked to this wallet");
         self.wallet.links.as_deref().ok_or_else(why)
     }
+
+    /// Keeps accounts for customers.
+    pub fn users(&self) -> Result<&dyn Users, FlowError> {
+        let why = || FlowError::field("/provider", "users_not_supported", "this wallet keeps no accounts for customers");
+        self.wallet.users.as_deref().ok_or_else(why)
+    }
+
+    /// The provider that it is at.
+    pub fn provider(&self) -> Provider {
+        self.account.provider()
+    }
 }
 
 impl Tenant {
@@ -76,6 +87,32 @@ impl Tenant {
         }
         Ok(account)
     }
+
+    /// The accounts at wallets that keep accounts for customers, closed ones too, by provider.
+    pub fn with_users(&self) -> impl Iterator<Item = &ProviderAccount> {
+        let mut accounts: Vec<_> = self.accounts.values().filter(|account| account.wallet.users.is_some()).collect();
+        accounts.sort_by_key(|account| account.provider());
+        accounts.into_iter()
+    }
+
+    /// The account at this provider; where none is named, the only one at a wallet that keeps accounts for customers.
+    pub fn only_with_users(&self, provider: Option<Provider>) -> Result<&ProviderAccount, FlowError> {
+        if let Some(provider) = provider {
+            return self.account(provider);
+        }
+        let mut accounts = self.with_users();
+        match (accounts.next(), accounts.next()) {
+            (Some(account), None) => Ok(account),
+            (Some(_), Some(_)) => Err(FlowError::field("/provider", "provider_required", "must name the wallet: there are several")),
+            (None, _) => Err(no_users()),
+        }
+    }
+}
+
+/// No account of the merchant is at a wallet that keeps accounts for customers.
+pub fn no_users() -> FlowError {
+    let detail = "there is no account at a wallet that keeps accounts for customers; the operator adds it";
+    FlowError::field("/provider", "provider_not_configured", detail)
 }
 
 /// What an API key may do.

@@ -3,6 +3,7 @@
 //! Everything that changes something runs detached from the connection: a client that resets must
 //! not stop a payment half-way.
 
+pub mod addresses;
 pub mod auth;
 pub mod body;
 pub mod callbacks;
@@ -10,6 +11,7 @@ pub mod coins;
 pub mod customers;
 pub mod deposits;
 pub mod discrepancies;
+pub mod links;
 pub mod lists;
 pub mod management;
 pub mod openapi;
@@ -66,9 +68,14 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(orders::timeline)
         .service(receipts::list)
         .service(receipts::assign)
-        .service(customers::link)
-        .service(customers::links)
-        .service(customers::unlink)
+        .service(customers::create)
+        .service(customers::get)
+        .service(customers::balances)
+        .service(addresses::address)
+        .service(addresses::addresses)
+        .service(links::link)
+        .service(links::links)
+        .service(links::unlink)
         .service(coins::list)
         .service(discrepancies::list)
         .service(discrepancies::resolve)

@@ -13,7 +13,7 @@ use tillgate::http::auth::TrustedProxies;
 use crate::harness::{Answer, TestApp, deposit_wish, make_key, payout_wish, read};
 
 /// What each route needs. A route that is not here fails a test.
-const ROUTES: [(&str, &str, Scope); 19] = [
+const ROUTES: [(&str, &str, Scope); 24] = [
     ("POST", "/v1/deposits", Scope::DepositsWrite),
     ("GET", "/v1/deposits", Scope::OrdersRead),
     ("GET", "/v1/deposits/{trade_id}", Scope::OrdersRead),
@@ -27,6 +27,11 @@ const ROUTES: [(&str, &str, Scope); 19] = [
     ("POST", "/v1/payouts/{trade_id}/refresh", Scope::PayoutsWrite),
     ("POST", "/v1/payouts/{trade_id}/resolve", Scope::Admin),
     ("GET", "/v1/orders/{trade_id}/timeline", Scope::OrdersRead),
+    ("POST", "/v1/customers", Scope::DepositsWrite),
+    ("GET", "/v1/customers/{customer}", Scope::OrdersRead),
+    ("GET", "/v1/customers/{customer}/balances", Scope::OrdersRead),
+    ("POST", "/v1/customers/{customer}/addresses", Scope::DepositsWrite),
+    ("GET", "/v1/customers/{customer}/addresses", Scope::OrdersRead),
     ("POST", "/v1/customers/{customer}/links", Scope::DepositsWrite),
     ("GET", "/v1/customers/{customer}/links", Scope::OrdersRead),
     ("DELETE", "/v1/customers/{customer}/links/{provider}", Scope::DepositsWrite),

@@ -45,6 +45,15 @@ fn links() -> Door {
     Door { path: "/v1/customers/bob/links".to_owned(), body: json!({ "provider": "fomo", "code": "b1946ac9" }) }
 }
 
+fn customers() -> Door {
+    let mobile = json!({ "country": "+86", "number": "138 0013 8000" });
+    Door { path: "/v1/customers".to_owned(), body: json!({ "customer": "bob", "mobile": mobile, "email": "bob@shop.example" }) }
+}
+
+fn addresses() -> Door {
+    Door { path: "/v1/customers/bob/addresses".to_owned(), body: json!({ "coin": "usdt", "provider": "fomo" }) }
+}
+
 fn resolutions() -> [Door; 2] {
     ["/v1/deposits/d-0/resolve", "/v1/payouts/p-0/resolve"]
         .map(|path| Door { path: path.to_owned(), body: json!({ "action": "reject", "reason": "a test" }) })
@@ -154,6 +163,30 @@ fn wrong_links() -> Vec<Wrong> {
     [required("/provider", no_text(20)), optional("/provider", others), required("/code", no_text(2048)), surprise].concat()
 }
 
+fn wrong_customers() -> Vec<Wrong> {
+    let texts = |pointer, texts: &[&str]| optional(pointer, texts.iter().map(|text| json!(text)).collect());
+    [
+        required("/customer", no_text(128)),
+        texts("/customer", &[" bob", "a\u{85}b"]),
+        optional("/mobile", vec![json!("+8613800138000"), json!(["+86", "13800138000"]), json!(5)]),
+        required("/mobile/country", no_text(5)),
+        texts("/mobile/country", &["86", "+", "0086", "+12345", "+8 6"]),
+        required("/mobile/number", no_text(15)),
+        texts("/mobile/number", &["123", "1234567890123456", "+8613800138000", "(138)0013", "१२३४५"]),
+        vec![("/mobile/surprise", Some(json!(1)))],
+        optional("/email", no_text(254)),
+        texts("/email", &["bob", "@shop.example", "bob@", "a@b@c", "a b@c"]),
+        vec![("/surprise", Some(json!(1)))],
+    ]
+    .concat()
+}
+
+fn wrong_addresses() -> Vec<Wrong> {
+    let others = vec![json!("FOMO"), json!("paypal")];
+    let surprise = vec![("/surprise", Some(json!(1)))];
+    [required("/coin", no_text(128)), optional("/provider", no_text(20)), optional("/provider", others), surprise].concat()
+}
+
 fn wrong_resolutions() -> Vec<Wrong> {
     let others = vec![json!("Confirm"), json!("maybe")];
     [required("/action", no_text(20)), optional("/action", others), wrong_settlements()].concat()
@@ -186,6 +219,9 @@ async fn traces(app: &TestApp) -> (Vec<i64>, usize) {
         "reports",
         "receipts",
         "wallet_links",
+        "customers",
+        "wallet_users",
+        "deposit_addresses",
         "discrepancies WHERE resolved_at IS NOT NULL",
     ];
     let mut rows = Vec::new();
@@ -246,6 +282,20 @@ async fn every_wrong_field_of_a_link_or_a_decision_is_named_and_nothing_is_store
     assert!(complaints.is_empty(), "{complaints:#?}");
     assert_eq!(traces(&app).await, before);
     assert_eq!(app.post(&settlement.path, &settlement.body).await.status, 200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_wrong_field_of_a_customer_or_an_address_is_named_and_nothing_is_stored() {
+    let (app, _) = app().await;
+    let before = traces(&app).await;
+    let mut complaints = refusals(&app, &customers(), &wrong_customers()).await;
+    complaints.extend(refusals(&app, &addresses(), &wrong_addresses()).await);
+    let coins = ["", "%00", "a%01b", "%20"].map(|text| ("coin", text.to_owned()));
+    let others = [("provider", "paypal".to_owned()), ("surprise", "1".to_owned())];
+    complaints.extend(refused_queries(&app, "/v1/customers/bob/balances", &[&coins[..], &others].concat()).await);
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    assert_eq!(traces(&app).await, before);
     app.finish().await;
 }
 
@@ -314,7 +364,7 @@ async fn what_is_no_json_is_400() {
     let bodies = texts.iter().map(|text| text.as_bytes().to_vec()).chain(bytes.map(<[u8]>::to_vec)).chain([deep("").into(), nested.into()]);
     let [one, two] = resolutions();
     for (index, body) in bodies.enumerate() {
-        for door in [&deposits(), &payouts(), &links(), &one, &two, &settlement] {
+        for door in [&deposits(), &payouts(), &links(), &customers(), &addresses(), &one, &two, &settlement] {
             let answer = app.send("POST", &door.path, body.clone()).await;
             assert_eq!(answer.no_problem(400, "malformed_json"), None, "body {index} to {}", door.path);
         }
@@ -328,7 +378,7 @@ async fn json_that_is_no_object_or_has_a_key_twice_is_422() {
     let (app, settlement) = app().await;
     let before = traces(&app).await;
     let [one, two] = resolutions();
-    for door in [&deposits(), &payouts(), &links(), &one, &two, &settlement] {
+    for door in [&deposits(), &payouts(), &links(), &customers(), &addresses(), &one, &two, &settlement] {
         let fields = door.body.as_object().expect("an object");
         let in_order = ["trade_id", "provider", "coin", "amount", "customer", "destination", "action", "reason", "code"];
         let listed: Vec<&Value> = in_order.iter().filter_map(|name| fields.get(*name)).collect();
@@ -366,7 +416,7 @@ async fn a_key_twice_is_refused_at_any_depth() {
 async fn a_body_may_have_64_kib_and_not_a_byte_more() {
     let (app, settlement) = app().await;
     let [one, two] = resolutions();
-    for door in [&links(), &one, &two, &settlement, &deposits(), &payouts()] {
+    for door in [&links(), &customers(), &addresses(), &one, &two, &settlement, &deposits(), &payouts()] {
         let padded = |size: usize| format!("{}{}", door.body, " ".repeat(size - door.body.to_string().len()));
         app.send("POST", &door.path, padded(65_537)).await.expect_problem(413, "body_too_large");
         let fits = app.send("POST", &door.path, padded(65_536)).await;
@@ -504,6 +554,10 @@ async fn a_customer_that_cannot_be_one_is_named() {
             ("GET", format!("/v1/customers/{customer}/links"), None),
             ("POST", format!("/v1/customers/{customer}/links"), Some(links().body)),
             ("DELETE", format!("/v1/customers/{customer}/links/fomo"), None),
+            ("GET", format!("/v1/customers/{customer}"), None),
+            ("GET", format!("/v1/customers/{customer}/balances"), None),
+            ("GET", format!("/v1/customers/{customer}/addresses"), None),
+            ("POST", format!("/v1/customers/{customer}/addresses"), Some(addresses().body)),
         ] {
             let answer = app.call(method, &path, body.as_ref()).await;
             answer.expect_problem(422, "validation_failed");
@@ -540,7 +594,7 @@ async fn whatever_the_body_is_it_is_no_mistake_of_ours() {
     let (app, settlement) = app().await;
     let handle = tokio::runtime::Handle::current();
     let [one, two] = resolutions();
-    for door in [deposits(), payouts(), links(), one, two, settlement] {
+    for door in [deposits(), payouts(), links(), customers(), addresses(), one, two, settlement] {
         let mut runner = TestRunner::new(Config { cases: 64, failure_persistence: None, ..Config::default() });
         let tried = tokio::task::block_in_place(|| {
             runner.run(&any_body(door), |(path, body)| {

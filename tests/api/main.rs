@@ -6,6 +6,7 @@
 mod auth;
 mod bad_input;
 mod callbacks;
+mod customers;
 mod evidence;
 mod harness;
 mod idempotency;
