@@ -51,8 +51,6 @@ pub struct OrderRow {
     pub fingerprint: Vec<u8>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
-    pub source_user: Option<String>,
-    pub tolerance: Decimal,
 }
 
 impl TryFrom<OrderRow> for Order {

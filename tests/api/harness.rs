@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::web;
 use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sqlx::{Connection, PgConnection};
 use tillgate::app::private_postgres::{Options as PostgresOptions, PrivatePostgres};
 use tillgate::app::{self};
@@ -19,7 +19,7 @@ use tillgate::flows::setup::{self, KeyWish, MerchantDocument};
 use tillgate::flows::tenant::Scope;
 use tillgate::flows::{Context, feed, link, poll, work};
 use tillgate::http::{self, auth::TrustedProxies};
-use tillgate::sandbox::{CallbackFault, ClientSetup, Options, Sandbox};
+use tillgate::sandbox::{CallbackFault, ClientSetup, HicoinApp, Options, Sandbox};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -147,6 +147,22 @@ impl TestApp {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         let app = Self { api, key, sandbox, context, clock, database, http, server };
         app.sandbox.set_merchant_balance("acme", USDT, Decimal::from(1000));
+        app
+    }
+
+    /// A gateway whose merchant has an account at Hicoin, too, with these settings. The merchant's user there owns 100 ETH,
+    /// Ada is 10001 and Bob is 10002.
+    pub async fn start_hicoin(providers: Options, variables: &[(&str, &str)], account: &Value) -> Self {
+        let app = Self::start_on(providers, variables, &json!({})).await;
+        let mut document = merchant("acme", &app.sandbox, &json!({}));
+        document.accounts.insert(Provider::Hicoin, hicoin(&app.sandbox, account));
+        setup::apply(&app.context, &document).await.expect("an account at Hicoin");
+        app.context.tenants.forget();
+        app.sandbox.set_hicoin_balance(None, HicoinApp::default().uid, "ETH", Decimal::from(100)).expect("a balance");
+        for customer in ["ada", "bob"] {
+            let wish = json!({ "customer": customer, "email": format!("{customer}@shop.example") });
+            assert_eq!(app.post("/v1/customers", &wish).await.status, 201);
+        }
         app
     }
 
@@ -383,6 +399,18 @@ pub fn merchant(name: &str, sandbox: &Sandbox, extra: &Value) -> MerchantDocumen
     let map = fomo.as_object_mut().expect("an object");
     map.extend(extra.as_object().expect("an object").clone());
     MerchantDocument { name: name.to_owned(), return_origins: Vec::new(), accounts: BTreeMap::from([(Provider::Fomo, map.clone())]) }
+}
+
+/// An account at Hicoin with these extra settings.
+pub fn hicoin(sandbox: &Sandbox, extra: &Value) -> Map<String, Value> {
+    let app = HicoinApp::default();
+    let account = json!({
+        "base_url": sandbox.hicoin_base_url(),
+        "app_id": app.app_id,
+        "app_secret": app.app_secret,
+        "payout_uid": app.uid.to_string(),
+    });
+    account.as_object().into_iter().chain(extra.as_object()).flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// A key of a merchant.

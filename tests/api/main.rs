@@ -9,6 +9,7 @@ mod callbacks;
 mod customers;
 mod evidence;
 mod harness;
+mod hicoin;
 mod idempotency;
 mod links;
 mod lists;

@@ -392,13 +392,16 @@ fn the_deadline_and_the_operator_add_no_money_to_what_was_seen() {
     (part.amount_received, part.amount_confirmed) = (amount("10"), amount("4"));
     let accept = Policy { under: Under::Accept, ..Policy::default() };
     let counted = hear_at(&part, &clock(Says::TimeUp), &accept, 1);
-    assert_eq!((counted.order.state, counted.order.amount_received), (State::Deposit(Deposit::Succeeded), amount("10")));
+    assert_eq!((counted.order.state, counted.order.amount_received), (State::Deposit(Deposit::Confirming), amount("10")));
     assert_eq!(counted.order.amount_confirmed, amount("4"), "a deadline proves nothing");
+    part.amount_confirmed = amount("10");
+    assert_eq!(hear_at(&part, &clock(Says::TimeUp), &accept, 1).order.state, State::Deposit(Deposit::Succeeded));
+    part.amount_confirmed = amount("4");
     let review = Policy { under: Under::Review, ..Policy::default() };
     let parked = hear_at(&part, &clock(Says::TimeUp), &review, 1).order;
     assert_eq!(parked.status_and_stage(), ("requires_review", Some("under_paid")));
     let confirmed = heard(&parked, &decide(Decision::Confirm));
-    assert_eq!((confirmed.order.amount_received, confirmed.order.amount_confirmed), (amount("10"), amount("10")));
+    assert_eq!((confirmed.order.amount_received, confirmed.order.amount_confirmed), (amount("10"), amount("4")));
     assert_eq!((counted.received, confirmed.received), (None, None));
 }
 

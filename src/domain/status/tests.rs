@@ -3,8 +3,8 @@ use std::fmt::Write as _;
 
 use super::*;
 
-const REVIEWS: [Review; 6] =
-    [Review::Mismatch, Review::OutcomeUnknown, Review::Unproven, Review::UnderPaid, Review::OverPaid, Review::Late];
+const REVIEWS: [Review; 7] =
+    [Review::Mismatch, Review::OutcomeUnknown, Review::Unproven, Review::UnderPaid, Review::OverPaid, Review::Late, Review::Abnormal];
 
 /// What the table can be asked under; the first is the plain case.
 const CIRCUMSTANCES: [(&str, Circumstances); 4] = [
