@@ -109,6 +109,9 @@ fn check_way(account: &ProviderAccount, wish: &Wish) -> Result<(), FlowError> {
             "the account is set to FOMO's web flow; only the app flow takes orders",
         ));
     }
+    if matches!(&account.account.wallet, Wallet::Hicoin(_)) {
+        return Err(FlowError::field("/provider", "flow_not_supported", "orders at Hicoin are not taken yet; its customers are"));
+    }
     match (&wish.destination, wish.provider) {
         (None, _) | (Some(Destination::FomoUser { .. }), Provider::Fomo) => Ok(()),
         (Some(_), provider) => Err(FlowError::field(

@@ -16,6 +16,7 @@ use crate::domain::coin::Coin;
 use crate::domain::ids::{KeyId, MerchantId};
 use crate::domain::order::Provider;
 use crate::providers::fomo::Fomo;
+use crate::providers::hicoin::Hicoin;
 use crate::providers::{Links, Users, Wallet};
 use crate::store::{accounts, keys};
 
@@ -187,9 +188,12 @@ pub async fn tenant(context: &Context, merchant: MerchantId) -> Result<Arc<Tenan
     let mut found = HashMap::new();
     for row in rows {
         let account = super::setup::open_account(context, merchant, row.provider, &row.sealed)?;
-        let account::Wallet::Fomo(fomo) = &account.wallet else { continue };
-        let wallet = Arc::new(Fomo::wallet(context.http.clone(), fomo.clone(), context.clock.clone()));
-        found.insert(row.provider, ProviderAccount { account, wallet, disabled: row.disabled });
+        let wallet = match &account.wallet {
+            account::Wallet::Fomo(fomo) => Fomo::wallet(context.http.clone(), fomo.clone(), context.clock.clone()),
+            account::Wallet::Hicoin(hicoin) => Hicoin::wallet(context.http.clone(), hicoin.clone(), context.clock.clone()),
+            account::Wallet::Youliao(_) => continue,
+        };
+        found.insert(row.provider, ProviderAccount { account, wallet: Arc::new(wallet), disabled: row.disabled });
     }
     let tenant = Arc::new(Tenant { id: merchant, accounts: found });
     context.tenants.tenants.put(merchant, tenant.clone(), now);
