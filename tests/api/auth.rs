@@ -13,7 +13,7 @@ use tillgate::http::auth::TrustedProxies;
 use crate::harness::{Answer, TestApp, deposit_wish, make_key, payout_wish, read};
 
 /// What each route needs. A route that is not here fails a test.
-const ROUTES: [(&str, &str, Scope); 24] = [
+const ROUTES: [(&str, &str, Scope); 32] = [
     ("POST", "/v1/deposits", Scope::DepositsWrite),
     ("GET", "/v1/deposits", Scope::OrdersRead),
     ("GET", "/v1/deposits/{trade_id}", Scope::OrdersRead),
@@ -26,7 +26,15 @@ const ROUTES: [(&str, &str, Scope); 24] = [
     ("POST", "/v1/payouts/{trade_id}/cancel", Scope::PayoutsWrite),
     ("POST", "/v1/payouts/{trade_id}/refresh", Scope::PayoutsWrite),
     ("POST", "/v1/payouts/{trade_id}/resolve", Scope::Admin),
+    ("POST", "/v1/transfers", Scope::PayoutsWrite),
+    ("GET", "/v1/transfers", Scope::OrdersRead),
+    ("GET", "/v1/transfers/{trade_id}", Scope::OrdersRead),
+    ("POST", "/v1/transfers/{trade_id}/cancel", Scope::PayoutsWrite),
+    ("POST", "/v1/transfers/{trade_id}/refresh", Scope::PayoutsWrite),
+    ("POST", "/v1/transfers/{trade_id}/resolve", Scope::Admin),
     ("GET", "/v1/orders/{trade_id}/timeline", Scope::OrdersRead),
+    ("GET", "/v1/receipts", Scope::OrdersRead),
+    ("POST", "/v1/receipts/{id}/assign", Scope::Admin),
     ("POST", "/v1/customers", Scope::DepositsWrite),
     ("GET", "/v1/customers/{customer}", Scope::OrdersRead),
     ("GET", "/v1/customers/{customer}/balances", Scope::OrdersRead),
@@ -157,7 +165,7 @@ async fn the_description_names_the_scope_of_every_route() {
     }
     let secured: usize =
         document["paths"].as_object().expect("paths").values().filter_map(Value::as_object).map(serde_json::Map::len).sum();
-    assert_eq!(secured, ROUTES.len() + 1, "all but the callbacks need a key");
+    assert_eq!(secured, ROUTES.len() + 2, "all but the callbacks need a key");
     app.finish().await;
 }
 

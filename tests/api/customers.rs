@@ -5,12 +5,15 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tillgate::domain::ids::{CustomerId, MerchantId};
 use tillgate::domain::order::Provider;
+use tillgate::flows::setup;
 use tillgate::flows::tenant::Scope;
+use tillgate::sandbox::{Fault, HicoinApp, Sandbox};
 use tillgate::store::accounts;
 use tillgate::store::customers::{self, NewUser, Registration};
 use time::OffsetDateTime;
 
-use crate::harness::TestApp;
+use crate::harness::{Answer, TestApp, make_key, merchant};
+use crate::links::stored;
 
 const TAG: [u8; 32] = [1; 32];
 const OTHER_TAG: [u8; 32] = [2; 32];
@@ -164,6 +167,233 @@ async fn a_wallet_that_keeps_no_accounts_has_no_balances_and_no_addresses() {
         let answer = app.post("/v1/customers/ada/addresses", &json!({ "coin": "usdt", "provider": provider })).await;
         answer.expect_problem(422, code);
         assert_eq!(answer.pointers(), ["/provider"]);
+    }
+    app.finish().await;
+}
+
+/// The merchant's own account at Hicoin; the first user that it registers is the next one.
+const FIRST: &str = "10001";
+
+/// Gives a merchant an account at the simulated Hicoin, the same one to all.
+async fn with_hicoin(app: &TestApp, name: &str) {
+    let mut document = merchant(name, &app.sandbox, &json!({}));
+    document.accounts.insert(Provider::Hicoin, hicoin(&app.sandbox));
+    setup::apply(&app.context, &document).await.expect("a merchant");
+    app.context.tenants.forget();
+}
+
+fn hicoin(sandbox: &Sandbox) -> serde_json::Map<String, Value> {
+    let own = HicoinApp::default();
+    let account = json!({ "base_url": sandbox.hicoin_base_url(), "app_id": own.app_id, "app_secret": own.app_secret });
+    account.as_object().expect("an object").clone()
+}
+
+async fn start() -> TestApp {
+    let app = TestApp::start().await;
+    with_hicoin(&app, "acme").await;
+    app
+}
+
+fn email(customer: &str, address: &str) -> Value {
+    json!({ "customer": customer, "email": address })
+}
+
+/// A customer that was registered now.
+fn expect_made(answer: &Answer, user: &str) {
+    assert_eq!((answer.status, answer.header("idempotent-replayed")), (201, ""), "{}", answer.body);
+    assert_eq!(answer.body["accounts"][0]["provider_user"], user);
+}
+
+/// A customer that was there before.
+fn expect_replayed(answer: &Answer, made: &Answer) {
+    assert_eq!((answer.status, answer.header("idempotent-replayed"), &answer.body), (200, "true", &made.body));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_registers_once_by_mobile_or_by_email() {
+    let app = start().await;
+    let made = app.post("/v1/customers", &mobile("ada")).await;
+    expect_made(&made, FIRST);
+    let accounts = json!([{ "provider": "hicoin", "provider_user": FIRST, "registered_at": "2027-01-15T08:00:00Z" }]);
+    assert_eq!(made.body, json!({ "object": "customer", "customer": "ada", "accounts": accounts, "created_at": "2027-01-15T08:00:00Z" }));
+    assert_eq!(app.get("/v1/customers/ada").await.body, made.body);
+    let spaced = json!({ "customer": "ada", "mobile": { "country": " +86", "number": " 1380013 8000" }, "email": "ada@shop.example" });
+    for body in [mobile("ada"), spaced, json!({ "customer": "ada" })] {
+        expect_replayed(&app.post("/v1/customers", &body).await, &made);
+    }
+    let by_email = app.post("/v1/customers", &email("bob", "Bob@Shop.example")).await;
+    expect_made(&by_email, "10002");
+    expect_replayed(&app.post("/v1/customers", &email("bob", " bob@shop.example")).await, &by_email);
+    assert_eq!((app.sandbox.calls("createUser"), app.sandbox.calls("registerEmail"), rows(&app).await), (1, 1, (2, 2)));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_known_at_the_wallet_is_found_there() {
+    let app = start().await;
+    expect_made(&app.post("/v1/customers", &mobile("ada")).await, FIRST);
+    expect_made(&app.post("/v1/customers", &email("bob", "bob@shop.example")).await, "10002");
+    with_hicoin(&app, "rival").await;
+    let rival = make_key(&app.context, "rival", &[Scope::DepositsWrite]).await;
+    for (body, user) in [(mobile("eve"), FIRST), (email("mallory", "bob@shop.example"), "10002")] {
+        expect_made(&app.call_as(rival.expose_secret(), "POST", "/v1/customers", Some(&body)).await, user);
+    }
+    assert_eq!(app.sandbox.calls("user_info"), 2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_contact_or_anothers_contact_is_a_conflict_and_stores_nothing() {
+    let app = start().await;
+    let made = app.post("/v1/customers", &mobile("ada")).await;
+    let calls = app.sandbox.call_log().len();
+    let other = json!({ "customer": "ada", "mobile": { "country": "+1", "number": "13800138000" } });
+    for body in [other, email("ada", "ada@shop.example")] {
+        app.post("/v1/customers", &body).await.expect_problem(409, "customer_conflict");
+    }
+    assert_eq!(app.sandbox.call_log().len(), calls, "the wallet is not asked");
+    app.post("/v1/customers", &mobile("bob")).await.expect_problem(409, "user_taken");
+    app.get("/v1/customers/bob").await.expect_problem(404, "not_found");
+    assert_eq!(rows(&app).await, (1, 1));
+    expect_replayed(&app.post("/v1/customers", &mobile("ada")).await, &made);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_wallet_refuses_is_said_of_the_field() {
+    let app = start().await;
+    let none = app.post("/v1/customers", &json!({ "customer": "ada" })).await;
+    none.expect_problem(422, "contact_required");
+    assert_eq!((none.pointers(), app.sandbox.call_log().len()), (vec!["/mobile"], 0));
+    let short = json!({ "customer": "ada", "mobile": { "country": "+86", "number": "1234" } });
+    let refused = app.post("/v1/customers", &short).await;
+    refused.expect_problem(422, "mobile_invalid");
+    assert_eq!(refused.pointers(), ["/mobile"]);
+    let refused = app.post("/v1/customers", &email("ada", "ada@shop")).await;
+    assert_eq!((refused.status, refused.pointers()), (422, vec!["/email"]), "{}", refused.body);
+    assert_eq!(rows(&app).await, (0, 0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_stored_before_the_wallet_has_answered() {
+    let app = start().await;
+    for fault in [Fault::Code(100_005), Fault::Code(100_001), Fault::LoseBefore, Fault::Error500Before, Fault::LoseAfter] {
+        app.sandbox.fault("createUser", fault);
+        let answer = app.post("/v1/customers", &mobile("ada")).await;
+        answer.expect_problem(503, "provider_unavailable");
+        assert_eq!((answer.header("retry-after"), rows(&app).await), ("1", (0, 0)));
+    }
+    expect_made(&app.post("/v1/customers", &mobile("ada")).await, FIRST);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_requests_at_once_one_registers() {
+    let app = start().await;
+    let statuses = |answers: &[Answer]| {
+        let mut all: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        all.sort_unstable();
+        all
+    };
+    let same = mobile("ada");
+    let same = join_all((0..6).map(|_| app.post("/v1/customers", &same))).await;
+    assert_eq!(statuses(&same), [200, 200, 200, 200, 200, 201]);
+    assert!(same.iter().all(|answer| answer.body == same[0].body));
+    let bodies: Vec<Value> = (0..6).map(|number| email("bob", &format!("bob{number}@shop.example"))).collect();
+    let differing = join_all(bodies.iter().map(|body| app.post("/v1/customers", body))).await;
+    assert_eq!(statuses(&differing), [201, 409, 409, 409, 409, 409]);
+    assert_eq!(rows(&app).await, (2, 2));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn balances_are_what_the_wallet_says_now() {
+    let app = start().await;
+    expect_made(&app.post("/v1/customers", &mobile("ada")).await, FIRST);
+    assert_eq!(app.get("/v1/customers/ada/balances").await.body["data"], json!([]));
+    for (coin, amount) in [("USDT", "12.50"), ("BTC", "0.00000001")] {
+        app.sandbox.set_hicoin_balance(None, 10_001, coin, amount.parse().expect("an amount")).expect("an account");
+    }
+    let balance = |coin: &str, available: &str| json!({ "object": "balance", "provider": "hicoin", "coin": coin, "provider_coin_id": coin, "available": available, "locked": "0" });
+    let all = app.get("/v1/customers/ada/balances").await;
+    assert_eq!((all.status, &all.body["data"]), (200, &json!([balance("BTC", "0.00000001"), balance("USDT", "12.5")])));
+    assert_eq!(app.get("/v1/customers/ada/balances?provider=hicoin").await.body, all.body);
+    let one = app.get("/v1/customers/ada/balances?coin=USDT").await;
+    assert_eq!((&one.body["data"], app.sandbox.calls("getByUidAndSymbol")), (&json!([balance("USDT", "12.5")]), 1));
+    let unknown = app.get("/v1/customers/ada/balances?coin=DOGE").await;
+    unknown.expect_problem(422, "coin_unknown");
+    assert_eq!(unknown.pointers(), ["coin"]);
+    app.get("/v1/customers/ada/balances?provider=fomo").await.expect_problem(422, "users_not_supported");
+    app.sandbox.fault("getAllAccount", Fault::LoseBefore);
+    app.get("/v1/customers/ada/balances").await.expect_problem(503, "provider_unavailable");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn balances_have_the_coins_ids_where_its_names_are_not_to_be_had() {
+    let app = start().await;
+    expect_made(&app.post("/v1/customers", &mobile("ada")).await, FIRST);
+    app.sandbox.set_hicoin_balance(None, 10_001, "USDT", 7.into()).expect("an account");
+    app.sandbox.fault("getCoinList", Fault::LoseBefore);
+    let all = app.get("/v1/customers/ada/balances").await;
+    assert_eq!((all.status, &all.body["data"][0]["coin"]), (200, &json!("USDT")), "{}", all.body);
+    app.sandbox.fault("getCoinList", Fault::LoseBefore);
+    app.get("/v1/customers/ada/balances?coin=USDT").await.expect_problem(503, "provider_unavailable");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_asked_for_once_and_remembered() {
+    let app = start().await;
+    let path = "/v1/customers/ada/addresses";
+    app.post(path, &json!({ "coin": "USDT" })).await.expect_problem(404, "not_found");
+    expect_made(&app.post("/v1/customers", &mobile("ada")).await, FIRST);
+    app.sandbox.fault("getDepositAddress", Fault::LoseAfter);
+    app.post(path, &json!({ "coin": "USDT" })).await.expect_problem(503, "provider_unavailable");
+    assert_eq!(app.count("deposit_addresses").await, 0);
+    let made = app.post(path, &json!({ "coin": "USDT" })).await;
+    let body = json!({ "object": "address", "customer": "ada", "provider": "hicoin", "coin": "USDT", "provider_coin_id": "USDT",
+                       "address": made.text("address"), "created_at": "2027-01-15T08:00:00Z" });
+    assert_eq!((made.status, &made.body), (201, &body));
+    assert!(made.text("address").starts_with("0x"), "{}", made.body);
+    expect_replayed(&app.post(path, &json!({ "coin": "USDT", "provider": "hicoin" })).await, &made);
+    assert_eq!(app.sandbox.calls("getDepositAddress"), 2);
+    assert_eq!(app.post(path, &json!({ "coin": "BTC" })).await.status, 201);
+    let listed = app.get(path).await;
+    assert_eq!((listed.body["data"].as_array().map(Vec::len), &listed.body["data"][1]), (Some(2), &made.body));
+    app.post(path, &json!({ "coin": "DOGE" })).await.expect_problem(422, "coin_unknown");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_account_keeps_its_customers_and_takes_no_new_ones() {
+    let app = start().await;
+    let made = app.post("/v1/customers", &mobile("ada")).await;
+    let path = "/v1/customers/ada/addresses";
+    let address = app.post(path, &json!({ "coin": "USDT" })).await;
+    setup::apply(&app.context, &merchant("acme", &app.sandbox, &json!({}))).await.expect("a merchant");
+    app.context.tenants.forget();
+    expect_replayed(&app.post("/v1/customers", &mobile("ada")).await, &made);
+    expect_replayed(&app.post(path, &json!({ "coin": "USDT" })).await, &address);
+    assert_eq!(app.get("/v1/customers/ada/balances").await.status, 200);
+    app.post(path, &json!({ "coin": "BTC" })).await.expect_problem(422, "provider_disabled");
+    app.post("/v1/customers", &email("bob", "bob@shop.example")).await.expect_problem(422, "provider_disabled");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_is_in_no_table_and_in_no_answer() {
+    let app = start().await;
+    let mut answers = vec![app.post("/v1/customers", &mobile("ada")).await, app.post("/v1/customers", &mobile("bob")).await];
+    answers.push(app.post("/v1/customers", &email("bob", "secret.bob@shop.example")).await);
+    answers.push(app.get("/v1/customers/ada").await);
+    for (name, value) in stored(&app).await {
+        let text = String::from_utf8_lossy(&value).into_owned();
+        assert!(!text.contains("13800138000") && !text.contains("secret.bob"), "{name}: {text}");
+    }
+    for answer in answers {
+        assert!(!answer.body.to_string().contains("13800138000") && !answer.body.to_string().contains("secret.bob"), "{}", answer.body);
     }
     app.finish().await;
 }

@@ -219,7 +219,7 @@ fn seen<'a>(secrets: &'a [(&'static str, String)], bytes: &[u8]) -> Vec<&'a str>
 }
 
 /// All that is stored, as table, column and value.
-async fn stored(app: &TestApp) -> Vec<(String, Vec<u8>)> {
+pub async fn stored(app: &TestApp) -> Vec<(String, Vec<u8>)> {
     let mut database = app.database().await;
     let query = "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns WHERE table_schema = 'public'";
     let columns: Vec<(String, String, String)> = sqlx::query_as(query).fetch_all(&mut database).await.expect("columns");
