@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use super::operate::Signals;
 use super::playground::{MERCHANT, Playground, Wish};
 use crate::config::{Log, LogFormat};
-use crate::sandbox::{ClientSetup, Options, Sandbox};
+use crate::sandbox::{ClientSetup, HicoinApp, Options, Sandbox};
 use crate::telemetry;
 
 /// What `dev` starts.
@@ -56,6 +56,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     println!("  providers  {}   (play the user: {})", playground.sandbox.fomo_base_url(), playground.sandbox.control_url());
     println!("  merchant   {MERCHANT}");
     println!("  API key    {}\n", playground.key.expose_secret());
+    println!("Hicoin is simulated at {}; the merchant's user there owns 1000 ETH.\n", playground.sandbox.hicoin_base_url());
     println!("FOMO's user 42 has 1000 usdt. As FOMO's app, get a code for the merchant:\n");
     println!(
         "  curl -s {}authorize -d '{{\"session_key\":\"{session_key}\",\"client_id\":\"{client_id}\"}}'\n",
@@ -72,7 +73,12 @@ pub async fn sandbox(args: SandboxArgs) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let sandbox = Sandbox::start(Options { bind: args.bind, port: args.port, time_scale: args.time_scale, ..Options::default() }).await?;
     stage(&sandbox);
-    println!("FOMO is simulated at {}; play its users at {}. Ctrl-C stops it.", sandbox.fomo_base_url(), sandbox.control_url());
+    println!(
+        "FOMO is simulated at {}, Hicoin at {}; play their users at {}. Ctrl-C stops them.",
+        sandbox.fomo_base_url(),
+        sandbox.hicoin_base_url(),
+        sandbox.control_url()
+    );
     signals.wait().await;
     sandbox.stop().await;
     Ok(ExitCode::SUCCESS)
@@ -82,5 +88,8 @@ pub async fn sandbox(args: SandboxArgs) -> anyhow::Result<ExitCode> {
 fn stage(sandbox: &Sandbox) -> String {
     let plenty = Decimal::ONE_THOUSAND;
     sandbox.set_merchant_balance(&ClientSetup::default().client_id, "5", plenty);
+    if let Err(error) = sandbox.set_hicoin_balance(None, HicoinApp::default().uid, "ETH", plenty) {
+        tracing::warn!(%error, "the merchant's user at Hicoin owns nothing");
+    }
     sandbox.create_user("42", "Ada", &[("5", plenty)])
 }

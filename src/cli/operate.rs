@@ -11,6 +11,8 @@ use crate::app::{self, Gateway, Role};
 use crate::config::{ConfigError, Settings};
 use crate::domain::account::network;
 use crate::domain::clock::Clock;
+use crate::domain::order::Provider;
+use crate::flows::capability::notice_url;
 use crate::flows::setup::{self, KeyWish};
 use crate::flows::tenant::Scope;
 use crate::telemetry;
@@ -79,6 +81,9 @@ pub async fn list_merchants(settings: &Settings) -> anyhow::Result<ExitCode> {
         let accounts: Vec<String> =
             accounts.iter().map(|account| format!("{}{}", account.provider, if account.disabled { " (closed)" } else { "" })).collect();
         println!("{}  {}  {}", merchant.name, merchant.id, accounts.join(", "));
+        if accounts.iter().any(|account| account.starts_with("hicoin")) {
+            println!("    notices of hicoin: {}", notice_url(&context, merchant.id, Provider::Hicoin)?);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

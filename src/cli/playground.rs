@@ -111,7 +111,7 @@ async fn settings(wish: &Wish, postgres: &PrivatePostgres, key: &SecretString) -
     Ok(Settings::load(Path::new("config"), all)?)
 }
 
-/// The demo merchant: its account at the simulated FOMO.
+/// The demo merchant: its accounts at the simulated wallets.
 fn merchant(sandbox: &Sandbox) -> MerchantDocument {
     let client = sandbox::ClientSetup::default();
     let fomo = json!({
@@ -121,10 +121,17 @@ fn merchant(sandbox: &Sandbox) -> MerchantDocument {
         "wallet_pwd": client.wallet_pwd,
         "redirect_uri": client.redirect_uri,
     });
-    let fomo = if let Value::Object(map) = fomo { map } else { Default::default() };
+    let app = sandbox::HicoinApp::default();
+    let hicoin = json!({
+        "base_url": sandbox.hicoin_base_url(),
+        "app_id": app.app_id,
+        "app_secret": app.app_secret,
+        "payout_uid": app.uid.to_string(),
+    });
+    let table = |document| if let Value::Object(map) = document { map } else { Default::default() };
     MerchantDocument {
         name: MERCHANT.to_owned(),
         return_origins: vec!["https://shop.example".to_owned()],
-        accounts: BTreeMap::from([(Provider::Fomo, fomo)]),
+        accounts: BTreeMap::from([(Provider::Fomo, table(fomo)), (Provider::Hicoin, table(hicoin))]),
     }
 }
