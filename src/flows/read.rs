@@ -9,9 +9,10 @@ use super::Context;
 use super::error::FlowError;
 use crate::domain::agenda::{WaitingFor, waiting_for};
 use crate::domain::event::DiscrepancyBody;
-use crate::domain::ids::{AttemptId, DiscrepancyId, MerchantId, ReportId, TradeId};
+use crate::domain::ids::{AttemptId, DiscrepancyId, MerchantId, ReceiptId, ReportId, TradeId};
 use crate::domain::order::{Kind, Order};
 use crate::store::orders;
+use crate::store::receipts::{self, ReceiptRow};
 pub use crate::store::orders::Filter;
 use crate::store::timeline::{self, AttemptRow, ReportRow, StepRow};
 use crate::store::{discrepancies, tasks};
@@ -65,7 +66,7 @@ pub struct Timeline {
 /// One thing that happened to an order.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Entry {
-    /// `step`, `attempt`, `answer`, `callback`, `lookup` or `browser`.
+    /// `step`, `attempt`, `answer`, `callback`, `lookup`, `browser` or `receipt`.
     #[serde(rename = "type")]
     #[schema(example = "callback")]
     pub entry_type: String,
@@ -87,9 +88,11 @@ pub async fn timeline(context: &Context, merchant: MerchantId, trade_id: &TradeI
     let steps = timeline::steps(&mut connection, merchant, order.id).await?;
     let attempts = timeline::attempts(&mut connection, merchant, order.id).await?;
     let reports = timeline::reports(&mut connection, merchant, order.id).await?;
+    let receipts = receipts::of_order(&mut connection, merchant, order.id).await?;
     let task = tasks::of_order(&mut connection, merchant, order.id).await?;
     // Of one instant: what was said, then the step that it caused, then the call that follows.
     let mut entries: Vec<Entry> = reports.into_iter().map(report_entry).collect();
+    entries.extend(receipts.iter().filter(|row| row.provider_user.is_some()).map(receipt_entry));
     entries.extend(steps.into_iter().map(step_entry));
     entries.extend(attempts.into_iter().map(attempt_entry));
     entries.sort_by_key(|entry| entry.at);
@@ -145,6 +148,24 @@ fn report_entry(row: ReportRow) -> Entry {
             "said": row.summary,
             "digest": hex::encode(row.digest),
             "source": row.source,
+        }),
+    }
+}
+
+/// Incoming money that the provider listed, as it stands now.
+fn receipt_entry(row: &ReceiptRow) -> Entry {
+    Entry {
+        entry_type: "receipt".to_owned(),
+        at: row.created_at,
+        summary: format!("{} {} came in: {}", row.amount.normalize(), row.coin, row.progress),
+        evidence: json!({
+            "id": ReceiptId(row.receipt_id).to_string(),
+            "number": row.provider_receipt_id,
+            "status": row.progress,
+            "address": row.address,
+            "txid": row.txid,
+            "confirmations": row.confirmations,
+            "updated_at": rfc3339(row.updated_at),
         }),
     }
 }
