@@ -138,7 +138,7 @@ impl Reader<'_> {
             if numbers.is_empty() {
                 return Ok(true);
             }
-            let entries = self.port.by_ids(&numbers).await.map_err(unavailable)?;
+            let entries = self.port.by_ids(&numbers).await.map_err(|error| unavailable(&error))?;
             self.keep(&entries, &numbers, &[], None).await?;
         }
     }
@@ -150,7 +150,7 @@ impl Reader<'_> {
             if stop.is_cancelled() {
                 return Ok(false);
             }
-            let entries = self.port.after(after).await.map_err(unavailable)?;
+            let entries = self.port.after(after).await.map_err(|error| unavailable(&error))?;
             let Some(last) = entries.iter().map(|entry| entry.id).max() else { return Ok(true) };
             if last <= after {
                 return Err(FlowError::ProviderUnavailable("its feed goes in circles".to_owned()));
@@ -229,6 +229,6 @@ impl Reader<'_> {
     }
 }
 
-fn unavailable(error: AskError) -> FlowError {
+fn unavailable(error: &AskError) -> FlowError {
     FlowError::ProviderUnavailable(error.to_string())
 }

@@ -107,7 +107,7 @@ async fn look_up(context: &Context, account: &ProviderAccount, orders: Vec<(Opti
     let mut page = Page::default();
     for (progress, order) in orders {
         let entries = entries.as_mut().map(|all| all.remove(&order.trade_id).unwrap_or_default());
-        page.add(context, account, order, progress, entries);
+        page.add(context, account, order, progress, entries.as_deref());
     }
     page.write(context, account).await?;
     Ok(listed.is_ok())
@@ -147,10 +147,10 @@ impl Page {
         account: &ProviderAccount,
         order: Order,
         progress: Option<Progress>,
-        entries: Option<Vec<&Listed>>,
+        entries: Option<&[&Listed]>,
     ) {
         let now = context.clock.now();
-        let (seen, absent) = match &entries {
+        let (seen, absent) = match entries {
             None => (Vec::new(), false),
             Some(entries) => (entries.iter().map(|entry| report(entry)).collect(), entries.is_empty()),
         };
