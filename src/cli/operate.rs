@@ -81,7 +81,7 @@ pub async fn list_merchants(settings: &Settings) -> anyhow::Result<ExitCode> {
         let accounts: Vec<String> =
             accounts.iter().map(|account| format!("{}{}", account.provider, if account.disabled { " (closed)" } else { "" })).collect();
         println!("{}  {}  {}", merchant.name, merchant.id, accounts.join(", "));
-        if accounts.iter().any(|account| account.starts_with("hicoin")) {
+        if accounts.iter().any(|account| account.starts_with("hicoin")) && settings.public_url().is_ok() {
             println!("    notices of hicoin: {}", notice_url(&context, merchant.id, Provider::Hicoin)?);
         }
     }

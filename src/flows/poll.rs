@@ -94,9 +94,7 @@ async fn look_up(context: &Context, account: &ProviderAccount, orders: Vec<(Opti
     };
     let ids: Vec<TradeId> = orders.iter().map(|(_, order)| order.trade_id.clone()).collect();
     let listed = lookups.by_trade_ids(way, &ids).await;
-    let outcome = if listed.is_ok() { "found" } else { "unavailable" };
-    metrics::counter!("tillgate_lookups_total", "provider" => account.account.provider().to_string(), "outcome" => outcome)
-        .increment(ids.len() as u64);
+    count(account, ids.len(), listed.as_deref().ok());
     let mut entries = match &listed {
         Ok(entries) => Some(by_id(entries)),
         Err(error) => {
@@ -119,6 +117,22 @@ fn by_id(entries: &[Listed]) -> HashMap<TradeId, Vec<&Listed>> {
         all.entry(entry.trade_id.clone()).or_default().push(entry);
     }
     all
+}
+
+/// Counts what was asked, by what it came to.
+fn count(account: &ProviderAccount, asked: usize, entries: Option<&[Listed]>) {
+    let increment = |outcome: &'static str, by: usize| {
+        metrics::counter!("tillgate_lookups_total", "provider" => account.account.provider().to_string(), "outcome" => outcome)
+            .increment(by as u64);
+    };
+    match entries {
+        None => increment("unavailable", asked),
+        Some(entries) => {
+            let found = entries.len().min(asked);
+            increment("found", found);
+            increment("absent", asked - found);
+        }
+    }
 }
 
 fn complain(account: &ProviderAccount, error: &AskError) {

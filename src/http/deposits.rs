@@ -41,7 +41,8 @@ pub struct NewDeposit {
     /// Decimal digits in a string, in whole coins; at most the coin's decimals.
     #[schema(example = "12.5")]
     amount: String,
-    /// Your id of the customer who pays. FOMO: linked before by `/v1/customers/{customer}/links`.
+    /// Your id of the customer who pays. FOMO: linked before by `/v1/customers/{customer}/links`; Hicoin: registered before by
+    /// `/v1/customers`.
     #[schema(example = "customer-7")]
     customer: String,
     /// Seconds until it expires, 1 to 2592000; 900 if absent.
@@ -103,7 +104,7 @@ fn is_address(text: &str) -> bool {
         (status = 201, description = "It was made.", body = OrderBody),
         (status = 200, description = "It was there before (`Idempotent-Replayed: true`).", body = OrderBody),
         (status = 409, description = "`trade_id_conflict`: the trade_id was used for something else.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`validation_failed`, `coin_unknown`, `coin_inactive`, `too_precise`, `link_required`, `provider_not_configured`, `provider_disabled`, `flow_not_supported`.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation_failed`, `coin_unknown`, `coin_inactive`, `too_precise`, `link_required`, `customer_not_registered`, `provider_not_configured`, `provider_disabled`, `flow_not_supported`.", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["deposits:write"])))]
 #[post("/v1/deposits")]
