@@ -14,7 +14,7 @@ use super::tenant::ProviderAccount;
 use super::work::{account_of, nothing_to_do, rewrite_task, write_off_lost_attempt};
 use crate::domain::agenda::deadline;
 use crate::domain::ids::AttemptId;
-use crate::domain::order::{Destination, NextAction, Order, Way};
+use crate::domain::order::{Destination, Kind, NextAction, Order, Way};
 use crate::domain::recovery::{Permit, Progress};
 use crate::domain::report::{Channel, Code, Outcome, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Payout, State};
@@ -213,7 +213,7 @@ async fn record(
         Outcome::NotSent(_) | Outcome::Misconfigured(_) => progress.tried(),
         Outcome::Unknown(_) | Outcome::Refused(_) if order.doubts > 0 => progress.tried(),
         // The provider expects the deposit and does not say under which name: asking again helps less and less.
-        Outcome::Duplicate(None) => progress.tried(),
+        Outcome::Duplicate(None) if order.kind == Kind::Deposit => progress.tried(),
         _ => Progress::default(),
     };
     let report = Report {
