@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use futures_util::{StreamExt, stream};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
@@ -30,18 +31,23 @@ const SIDE_BY_SIDE: usize = 4;
 /// Asks about everything that is due now. Gives the number of orders asked about. Once `stop` is cancelled nothing more
 /// is claimed.
 pub async fn poll(context: &Context, stop: &CancellationToken) -> Result<usize, FlowError> {
-    let lines = stream::iter(0..SIDE_BY_SIDE).map(|_| pages(context, stop)).buffer_unordered(SIDE_BY_SIDE);
+    let turn = Mutex::new(());
+    let lines = stream::iter(0..SIDE_BY_SIDE).map(|_| pages(context, stop, &turn)).buffer_unordered(SIDE_BY_SIDE);
     let counts: Vec<Result<usize, FlowError>> = lines.collect().await;
     counts.into_iter().sum()
 }
 
 /// One page after the other, until none is due.
-async fn pages(context: &Context, stop: &CancellationToken) -> Result<usize, FlowError> {
+async fn pages(context: &Context, stop: &CancellationToken, turn: &Mutex<()>) -> Result<usize, FlowError> {
     let mut done = 0;
     while !stop.is_cancelled() {
-        let now = context.clock.now();
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
-        let claimed = tasks::claim_page(&mut *context.db.get().await?, now, now + context.timing.lease, limit).await?;
+        let claimed = {
+            // One line at a time: side by side they would share one page between them.
+            let _turn = turn.lock().await;
+            let now = context.clock.now();
+            tasks::claim_page(&mut *context.db.get().await?, now, now + context.timing.lease, limit).await?
+        };
         let Some(merchant) = claimed.first().map(|task| task.merchant_id) else { break };
         done += claimed.len();
         if let Err(error) = page(context, merchant, &claimed).await {
