@@ -50,6 +50,11 @@ impl Progress {
         Self { tries: self.tries + 1, ..self }
     }
 
+    /// The progress after one more look that showed it, readable or not: the row of looks that found nothing is broken.
+    pub fn shown(self) -> Self {
+        Self { tries: self.tries + 1, absent_since: None, absent_last: None }
+    }
+
     fn absent_for(self) -> Option<time::Duration> {
         Some(self.absent_last? - self.absent_since?)
     }

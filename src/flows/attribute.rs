@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::Context;
 use super::error::FlowError;
 use super::receipt::body;
-use super::settle::{Change, Notes, settle_page};
+use super::settle::{Change, Homeless, Notes, Version, settle_page};
 use super::tenant::ProviderAccount;
 use crate::domain::coin::Coin;
 use crate::domain::event::EventBody;
@@ -23,7 +23,6 @@ use crate::providers::PAGE;
 use crate::store::feeds::FeedKey;
 use crate::store::orders;
 use crate::store::receipts::{self, ReceiptRow};
-use crate::store::record::{Homeless, Version};
 
 /// Tries to write before giving up on orders that change all the time.
 const TRIES: usize = 50;

@@ -180,7 +180,8 @@ impl Reader<'_> {
         let context = self.context;
         let now = context.clock.now();
         let rows = entries.iter().map(|entry| self.row(entry)).collect::<Result<Vec<_>, _>>()?;
-        let schedule: Vec<f64> = context.timing.poll_schedule.iter().map(Duration::as_secs_f64).collect();
+        let millis = |gap: &Duration| i64::try_from(gap.as_millis()).unwrap_or(i64::MAX);
+        let schedule: Vec<i64> = context.timing.poll_schedule.iter().map(millis).collect();
         let page = feeds::Page {
             feed: self.feed,
             entries: &rows,

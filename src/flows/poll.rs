@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use futures_util::{StreamExt, stream};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
@@ -26,22 +27,29 @@ use crate::store::{orders, tasks};
 
 /// Pages asked for side by side: one slow provider must not keep the others waiting.
 const SIDE_BY_SIDE: usize = 4;
+/// Orders of one page sent again side by side: what is still to be sent is kept for the length of a lease only.
+const SENT_SIDE_BY_SIDE: usize = 16;
 
 /// Asks about everything that is due now. Gives the number of orders asked about. Once `stop` is cancelled nothing more
 /// is claimed.
 pub async fn poll(context: &Context, stop: &CancellationToken) -> Result<usize, FlowError> {
-    let lines = stream::iter(0..SIDE_BY_SIDE).map(|_| pages(context, stop)).buffer_unordered(SIDE_BY_SIDE);
+    let turn = Mutex::new(());
+    let lines = stream::iter(0..SIDE_BY_SIDE).map(|_| pages(context, stop, &turn)).buffer_unordered(SIDE_BY_SIDE);
     let counts: Vec<Result<usize, FlowError>> = lines.collect().await;
     counts.into_iter().sum()
 }
 
 /// One page after the other, until none is due.
-async fn pages(context: &Context, stop: &CancellationToken) -> Result<usize, FlowError> {
+async fn pages(context: &Context, stop: &CancellationToken, turn: &Mutex<()>) -> Result<usize, FlowError> {
     let mut done = 0;
     while !stop.is_cancelled() {
-        let now = context.clock.now();
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
-        let claimed = tasks::claim_page(&mut *context.db.get().await?, now, now + context.timing.lease, limit).await?;
+        let claimed = {
+            // One line at a time: side by side they would share one page between them.
+            let _turn = turn.lock().await;
+            let now = context.clock.now();
+            tasks::claim_page(&mut *context.db.get().await?, now, now + context.timing.lease, limit).await?
+        };
         let Some(merchant) = claimed.first().map(|task| task.merchant_id) else { break };
         done += claimed.len();
         if let Err(error) = page(context, merchant, &claimed).await {
@@ -147,22 +155,16 @@ fn complain(account: &ProviderAccount, error: &AskError) {
 #[derive(Default)]
 struct Page {
     changes: Vec<Change>,
-    /// Further entries under an id that was listed already: the provider carried it out more than once.
-    repeated: Vec<(OrderId, Report)>,
+    /// What is heard after the first entry of an order: further entries under its id (the provider carried it out more than
+    /// once), and that nobody can tell.
+    further: Vec<(OrderId, Report)>,
     /// Orders to be sent again.
     again: Vec<(Order, Permit, Progress)>,
 }
 
 impl Page {
     /// Adds an order with its entries; `None` if the provider could not be asked.
-    fn add(
-        &mut self,
-        context: &Context,
-        account: &ProviderAccount,
-        order: Order,
-        progress: Option<Progress>,
-        entries: Option<&[&Listed]>,
-    ) {
+    fn add(&mut self, context: &Context, account: &ProviderAccount, order: Order, progress: Option<Progress>, entries: Option<&[&Listed]>) {
         let now = context.clock.now();
         let (seen, absent) = match entries {
             None => (Vec::new(), false),
@@ -170,17 +172,22 @@ impl Page {
         };
         let mut reports = seen.into_iter();
         if let Some(report) = reports.next() {
-            self.repeated.extend(reports.map(|report| (order.id, report)));
+            self.further.extend(reports.map(|report| (order.id, report)));
             let rules = Rules { policy: &account.account.policy, timing: &context.timing, now };
+            let heard = hear(&order, &report, rules).order;
             // At a new place the order's schedule begins anew.
-            let moved = hear(&order, &report, rules).order.state != order.state;
-            let progress = progress.map(|progress| if moved { Progress::default() } else { progress.tried() });
+            let moved = heard.state != order.state;
+            let progress = progress.map(|progress| if moved { Progress::default() } else { progress.shown() });
+            // An entry that nobody can read leaves the order where it was, for so long.
+            if progress.is_some_and(|progress| decide(context, account, &heard, progress) == Recovery::GiveUp) {
+                self.further.push((order.id, clock(Says::GaveUp)));
+            }
             self.changes.push(Change::new(order, report, Notes { progress, ..Notes::default() }));
             return;
         }
         let Some(progress) = progress else { return };
         let progress = if absent { progress.absent_at(now) } else { progress.tried() };
-        let says = match recover(&order, account.wallet.capabilities, &account.account.policy, progress, &context.timing, now) {
+        let says = match decide(context, account, &order, progress) {
             Recovery::SendAgain(permit) if absent => {
                 self.again.push((order, permit, Progress { absent_since: None, absent_last: None, ..progress }));
                 return;
@@ -188,8 +195,7 @@ impl Page {
             Recovery::SendAgain(_) | Recovery::LookAgain => Says::Nothing,
             Recovery::GiveUp => Says::GaveUp,
         };
-        let report = Report { channel: Channel::Clock, proven: true, says, evidence: None };
-        self.changes.push(Change::new(order, report, Notes { progress: Some(progress), ..Notes::default() }));
+        self.changes.push(Change::new(order, clock(says), Notes { progress: Some(progress), ..Notes::default() }));
     }
 
     async fn write(self, context: &Context, account: &ProviderAccount) -> Result<(), FlowError> {
@@ -198,18 +204,39 @@ impl Page {
             let id = change.order.id;
             let mut order = match settled {
                 Some(settled) => settled.order,
-                // It has changed since it was read.
-                None => settle(context, account, change.order, change.report, change.notes).await?.order,
+                // It has changed since it was read, and its task with it. What the provider says counts all the same; silence
+                // is judged anew.
+                None if change.report.channel == Channel::Clock => continue,
+                None => settle(context, account, change.order, change.report, Notes::default()).await?.order,
             };
-            for (_, report) in self.repeated.iter().filter(|(of, _)| *of == id) {
+            for (_, report) in self.further.iter().filter(|(of, _)| *of == id) {
                 order = settle(context, account, order, report.clone(), Notes::default()).await?.order;
             }
         }
-        for (order, permit, progress) in self.again {
-            submit::send(context, account, order, permit, progress).await?;
-        }
+        let again = stream::iter(self.again);
+        again
+            .for_each_concurrent(SENT_SIDE_BY_SIDE, |(order, permit, progress)| send_again(context, account, order, permit, progress))
+            .await;
         Ok(())
     }
+}
+
+/// Sends an order again. Where that goes wrong, its task comes back when the lease is over.
+async fn send_again(context: &Context, account: &ProviderAccount, order: Order, permit: Permit, progress: Progress) {
+    let (merchant, trade_id) = (order.merchant_id, order.trade_id.clone());
+    if let Err(error) = submit::send(context, account, order, permit, progress).await {
+        metrics::counter!("tillgate_task_errors_total", "work" => "poll").increment(1);
+        tracing::error!(%merchant, %trade_id, %error, "an order could not be sent again and will be looked up again");
+    }
+}
+
+fn decide(context: &Context, account: &ProviderAccount, order: &Order, progress: Progress) -> Recovery {
+    let (capabilities, policy) = (account.wallet.capabilities, &account.account.policy);
+    recover(order, capabilities, policy, progress, &context.timing, context.clock.now())
+}
+
+fn clock(says: Says) -> Report {
+    Report { channel: Channel::Clock, proven: true, says, evidence: None }
 }
 
 fn report(entry: &Listed) -> Report {

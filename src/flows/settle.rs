@@ -20,7 +20,8 @@ use crate::domain::receipt::Progress;
 use crate::domain::recovery;
 use crate::domain::report::{Channel, Evidence, Finding, Report, Says};
 use crate::domain::status::{Deposit, Payout, Refusal, State};
-use crate::store::record::{Homeless, Record, ReportRow, TaskWrite, Version, record};
+pub use crate::store::record::{Homeless, Version};
+use crate::store::record::{Record, ReportRow, TaskWrite, record};
 use crate::store::{orders, timeline};
 
 /// Tries to write before giving up on an order that changes all the time.

@@ -9,12 +9,12 @@ use super::capability::callback_url;
 use super::error::FlowError;
 use super::link::{self, NoToken};
 use super::look::time_up;
-use super::settle::{Notes, Settled, settle};
+use super::settle::{Change, Notes, settle, settle_page};
 use super::tenant::ProviderAccount;
 use super::work::{account_of, nothing_to_do, rewrite_task, write_off_lost_attempt};
 use crate::domain::agenda::deadline;
 use crate::domain::ids::AttemptId;
-use crate::domain::order::{Destination, NextAction, Order, Way};
+use crate::domain::order::{Destination, Kind, NextAction, Order, Way};
 use crate::domain::recovery::{Permit, Progress};
 use crate::domain::report::{Channel, Code, Outcome, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Payout, State};
@@ -41,11 +41,7 @@ pub async fn submit(context: &Context, order: Order, progress: Progress) -> Resu
 
 /// Sends a payout: claim, act, record.
 pub async fn send(context: &Context, account: &ProviderAccount, order: Order, permit: Permit, progress: Progress) -> Result<(), FlowError> {
-    let (claimed, attempt, deadline) = claim(context, account, order, permit, progress).await?;
-    if !claimed.changed {
-        return Ok(());
-    }
-    let order = claimed.order;
+    let Some((order, attempt, deadline)) = claim(context, account, order, permit, progress).await? else { return Ok(()) };
     let call = money_call(context, &order, deadline)?;
     let answer = pay(account, &order, &call).await;
     record(context, account, order, attempt, answer, progress).await?;
@@ -81,9 +77,8 @@ async fn offer_again(context: &Context, account: &ProviderAccount, order: Order,
     }
     let Some(permit) = Permit::moves_nothing(&order) else { return rewrite_task(context, account, &order, progress).await };
     if account.wallet.users.is_some() {
-        let (claimed, attempt, deadline) = claim(context, account, order, permit, progress).await?;
-        if claimed.refusal.is_none() && claimed.order.state == State::Deposit(Deposit::Created) {
-            offer(context, account, claimed.order, attempt, deadline, None, progress).await?;
+        if let Some((order, attempt, deadline)) = claim(context, account, order, permit, progress).await? {
+            offer(context, account, order, attempt, deadline, None, progress).await?;
         }
         return Ok(());
     }
@@ -96,11 +91,9 @@ async fn offer_again(context: &Context, account: &ProviderAccount, order: Order,
         }
         Err(NoToken::Missing) => return without_link(context, account, order, progress).await,
     };
-    let (claimed, attempt, deadline) = claim(context, account, order, permit, progress).await?;
-    if claimed.refusal.is_some() || claimed.order.state != State::Deposit(Deposit::Created) {
-        return Ok(());
+    if let Some((order, attempt, deadline)) = claim(context, account, order, permit, progress).await? {
+        offer(context, account, order, attempt, deadline, Some(&token), progress).await?;
     }
-    offer(context, account, claimed.order, attempt, deadline, Some(&token), progress).await?;
     Ok(())
 }
 
@@ -184,20 +177,22 @@ async fn without_link(context: &Context, account: &ProviderAccount, order: Order
     Ok(())
 }
 
-/// Commits the attempt. The deadline is taken before the lease is written, so that it ends first.
+/// Commits the attempt. The deadline is taken before the lease is written, so that it ends first. `None` if the order has
+/// changed since it was read: the permit was for the order as it was, and whoever changed it decides anew.
 async fn claim(
     context: &Context,
     account: &ProviderAccount,
     order: Order,
     permit: Permit,
     progress: Progress,
-) -> Result<(Settled, AttemptId, Instant), FlowError> {
+) -> Result<Option<(Order, AttemptId, Instant)>, FlowError> {
     let deadline = context.clock.instant() + context.timing.lease;
     let attempt = AttemptId(context.clock.new_uuid());
     let until = context.clock.now() + context.timing.lease;
     let report = Report { channel: Channel::Gateway, proven: true, says: Says::Attempt(permit), evidence: None };
     let notes = Notes { opens: Some((attempt, until)), progress: Some(progress), ends: None };
-    Ok((settle(context, account, order, report, notes).await?, attempt, deadline))
+    let claimed = settle_page(context, account, &[Change::new(order, report, notes)], &[]).await?.pop().flatten();
+    Ok(claimed.filter(|claimed| claimed.refusal.is_none()).map(|claimed| (claimed.order, attempt, deadline)))
 }
 
 /// Writes down what a call came to.
@@ -218,7 +213,7 @@ async fn record(
         Outcome::NotSent(_) | Outcome::Misconfigured(_) => progress.tried(),
         Outcome::Unknown(_) | Outcome::Refused(_) if order.doubts > 0 => progress.tried(),
         // The provider expects the deposit and does not say under which name: asking again helps less and less.
-        Outcome::Duplicate(None) => progress.tried(),
+        Outcome::Duplicate(None) if order.kind == Kind::Deposit => progress.tried(),
         _ => Progress::default(),
     };
     let report = Report {

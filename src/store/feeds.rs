@@ -187,8 +187,8 @@ pub struct Page<'a> {
     pub missing: &'a [i64],
     /// Everything shown up to this number is stored with this page. Absent: nothing new about that.
     pub cursor: Option<i64>,
-    /// Gaps between questions about one number, in seconds; the last repeats.
-    pub schedule: &'a [f64],
+    /// Gaps between questions about one number, in milliseconds; the last repeats.
+    pub schedule: &'a [i64],
     /// A number that is missing for so long is given up.
     pub grace: Duration,
     /// The present.
@@ -229,7 +229,7 @@ pub async fn keep(connection: &mut PgConnection, page: &Page<'_>) -> Result<usiz
         ), again AS (
             INSERT INTO feed_follows AS f (merchant_id, provider, number, reason, since, due_at, tries)
             SELECT $1, $2, number, CASE WHEN progress IS NULL THEN 'unreadable' ELSE 'pending' END, $4,
-                   $4 + make_interval(secs => ($7::float8[])[1]), 0
+                   $4 + interval '1 millisecond' * ($7::bigint[])[1], 0
             FROM input i
             WHERE i.progress IS NULL
                OR (i.progress = 'pending' AND NOT EXISTS (
@@ -239,13 +239,13 @@ pub async fn keep(connection: &mut PgConnection, page: &Page<'_>) -> Result<usiz
             ON CONFLICT ON CONSTRAINT a_number_is_followed_once DO UPDATE SET
                 reason = excluded.reason,
                 tries = CASE WHEN f.reason = excluded.reason THEN f.tries + 1 ELSE 0 END,
-                due_at = $4 + make_interval(secs => ($7::float8[])[
-                    CASE WHEN f.reason = excluded.reason THEN least(f.tries + 2, array_length($7::float8[], 1)) ELSE 1 END])
+                due_at = $4 + interval '1 millisecond' * ($7::bigint[])[
+                    CASE WHEN f.reason = excluded.reason THEN least(f.tries + 2, array_length($7::bigint[], 1)) ELSE 1 END]
             WHERE f.reason <> excluded.reason OR f.number = ANY($5::bigint[])
         ), not_shown AS (
             UPDATE feed_follows f SET
                 tries = f.tries + 1,
-                due_at = $4 + make_interval(secs => ($7::float8[])[least(f.tries + 2, array_length($7::float8[], 1))])
+                due_at = $4 + interval '1 millisecond' * ($7::bigint[])[least(f.tries + 2, array_length($7::bigint[], 1))]
             WHERE f.merchant_id = $1 AND f.provider = $2 AND f.number = ANY($5::bigint[])
               AND NOT EXISTS (SELECT FROM input i WHERE i.number = f.number)
               AND NOT (f.reason = 'missing' AND f.since < $8)
