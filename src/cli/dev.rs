@@ -57,6 +57,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     println!("  merchant   {MERCHANT}");
     println!("  API key    {}\n", playground.key.expose_secret());
     println!("Hicoin is simulated at {}; the merchant's user there owns 1000 ETH.\n", playground.sandbox.hicoin_base_url());
+    println!("Youliao is simulated at {}; POST /v1/youliao/authorizations asks it.\n", playground.sandbox.youliao_base_url());
     println!("FOMO's user 42 has 1000 usdt. As FOMO's app, get a code for the merchant:\n");
     println!(
         "  curl -s {}authorize -d '{{\"session_key\":\"{session_key}\",\"client_id\":\"{client_id}\"}}'\n",
@@ -74,9 +75,10 @@ pub async fn sandbox(args: SandboxArgs) -> anyhow::Result<ExitCode> {
     let sandbox = Sandbox::start(Options { bind: args.bind, port: args.port, time_scale: args.time_scale, ..Options::default() }).await?;
     stage(&sandbox);
     println!(
-        "FOMO is simulated at {}, Hicoin at {}; play their users at {}. Ctrl-C stops them.",
+        "FOMO is simulated at {}, Hicoin at {}, Youliao at {}; play their users at {}. Ctrl-C stops them.",
         sandbox.fomo_base_url(),
         sandbox.hicoin_base_url(),
+        sandbox.youliao_base_url(),
         sandbox.control_url()
     );
     signals.wait().await;

@@ -128,10 +128,17 @@ fn merchant(sandbox: &Sandbox) -> MerchantDocument {
         "app_secret": app.app_secret,
         "payout_uid": app.uid.to_string(),
     });
+    let platform = sandbox::YouliaoApp::default();
+    let youliao = json!({
+        "base_url": sandbox.youliao_base_url(),
+        "redirect_base": sandbox.youliao_redirect_base(),
+        "app_id": platform.app_id,
+        "app_secret": platform.app_secret,
+    });
     let table = |document| if let Value::Object(map) = document { map } else { Default::default() };
     MerchantDocument {
         name: MERCHANT.to_owned(),
         return_origins: vec!["https://shop.example".to_owned()],
-        accounts: BTreeMap::from([(Provider::Fomo, table(fomo)), (Provider::Hicoin, table(hicoin))]),
+        accounts: BTreeMap::from([(Provider::Fomo, table(fomo)), (Provider::Hicoin, table(hicoin)), (Provider::Youliao, table(youliao))]),
     }
 }

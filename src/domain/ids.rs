@@ -54,6 +54,8 @@ our_ids! {
     ReceiptId = "rcp_";
     /// Two sides that disagree.
     DiscrepancyId = "dsc_";
+    /// An authorisation that Youliao was asked for.
+    AuthorizationId = "aut_";
 }
 
 fn parse_prefixed(text: &str, prefix: &str) -> Option<Uuid> {

@@ -5,6 +5,7 @@
 
 pub mod act;
 pub mod attribute;
+pub mod authorization;
 pub mod callback;
 pub mod capability;
 pub mod coins;

@@ -17,7 +17,8 @@ use crate::domain::ids::{KeyId, MerchantId};
 use crate::domain::order::Provider;
 use crate::providers::fomo::Fomo;
 use crate::providers::hicoin::Hicoin;
-use crate::providers::{Links, Users, Wallet};
+use crate::providers::youliao::Youliao;
+use crate::providers::{Authorizations, Links, Users, Wallet};
 use crate::store::{accounts, keys};
 
 /// How long what was read is believed without a word from whoever changes it.
@@ -33,6 +34,15 @@ pub struct Tenant {
     /// Its id.
     pub id: MerchantId,
     accounts: HashMap<Provider, ProviderAccount>,
+    youliao: Option<YouliaoAccount>,
+}
+
+/// An account at Youliao, which is no wallet: it takes no orders.
+#[derive(Debug)]
+struct YouliaoAccount {
+    adapter: Youliao,
+    /// It takes no new authorisations.
+    disabled: bool,
 }
 
 /// An account with the adapter that speaks for it.
@@ -86,6 +96,17 @@ impl Tenant {
             return Err(FlowError::field("/provider", "provider_disabled", format!("the account at {provider} takes no new orders")));
         }
         Ok(account)
+    }
+
+    /// Asks Youliao for authorisations.
+    pub fn authorizations(&self) -> Result<&dyn Authorizations, FlowError> {
+        match &self.youliao {
+            Some(account) if account.disabled => {
+                Err(FlowError::field("", "provider_disabled", "the account at youliao takes no new authorisations"))
+            }
+            Some(account) => Ok(&account.adapter),
+            None => Err(FlowError::field("", "provider_not_configured", "there is no account at youliao; the operator adds it")),
+        }
     }
 
     /// The accounts at wallets that keep accounts for customers, closed ones too, by provider.
@@ -185,18 +206,21 @@ pub async fn tenant(context: &Context, merchant: MerchantId) -> Result<Arc<Tenan
         return Ok(tenant);
     }
     let rows = accounts::accounts(&mut *context.db.get().await?, merchant).await?;
-    let mut found = HashMap::new();
+    let (mut found, mut youliao) = (HashMap::new(), None);
     for row in rows {
         let account = super::setup::open_account(context, merchant, row.provider, &row.sealed)?;
         let (http, clock) = (context.http.clone(), context.clock.clone());
         let wallet = match &account.wallet {
             account::Wallet::Fomo(fomo) => Fomo::wallet(http, fomo.clone(), clock),
             account::Wallet::Hicoin(hicoin) => Hicoin::wallet(http, hicoin.clone(), clock),
-            account::Wallet::Youliao(_) => continue,
+            account::Wallet::Youliao(account) => {
+                youliao = Some(YouliaoAccount { adapter: Youliao::new(http, account.clone()), disabled: row.disabled });
+                continue;
+            }
         };
         found.insert(row.provider, ProviderAccount { account, wallet: Arc::new(wallet), disabled: row.disabled });
     }
-    let tenant = Arc::new(Tenant { id: merchant, accounts: found });
+    let tenant = Arc::new(Tenant { id: merchant, accounts: found, youliao });
     context.tenants.tenants.put(merchant, tenant.clone(), now);
     Ok(tenant)
 }

@@ -22,6 +22,7 @@ pub mod receipts;
 pub mod request_id;
 pub mod shape;
 pub mod transfers;
+pub mod youliao;
 
 use std::cell::RefCell;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -77,6 +78,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(links::links)
         .service(links::unlink)
         .service(coins::list)
+        .service(youliao::authorize)
+        .service(youliao::list)
         .service(discrepancies::list)
         .service(discrepancies::resolve)
         .service(callbacks::fomo)

@@ -24,6 +24,7 @@ use utoipa_actix_web::AppExt;
         (name = "receipts", description = "What came in, and the orders that it is of"),
         (name = "orders", description = "What happened to an order, and why it is where it is"),
         (name = "customers", description = "Your customers' accounts at wallets"),
+        (name = "youliao", description = "Authorisations at Youliao"),
         (name = "coins", description = "What may be ordered"),
         (name = "discrepancies", description = "Where a provider's side and ours disagree"),
         (name = "callbacks", description = "Where providers call us")

@@ -84,7 +84,7 @@ fn invalid(errors: Vec<FieldError>) -> Problem {
     // A single business reason is the problem's own code; malformed fields share one.
     let single = errors.first().filter(|first| errors.len() == 1 && first.code != "invalid");
     let code = single.map_or("validation_failed", |error| error.code);
-    let fields: Vec<String> = errors.iter().map(|error| format!("{} {}", error.pointer, error.detail)).collect();
+    let fields: Vec<String> = errors.iter().map(|error| format!("{} {}", error.pointer, error.detail).trim_start().to_owned()).collect();
     Problem { errors, ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, fields.join("; ")) }
 }
 

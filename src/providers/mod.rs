@@ -11,6 +11,7 @@ pub mod http;
 pub mod reading;
 #[cfg(test)]
 mod test_server;
+pub mod youliao;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -210,6 +211,26 @@ pub enum AskError {
     /// Nothing is known: to be tried again.
     #[error("the provider could not be asked: {0}")]
     Unavailable(String),
+}
+
+/// Asking for authorisations: no ability of a wallet, and no order follows from one.
+#[async_trait]
+pub trait Authorizations: Send + Sync {
+    /// Asks once. Gives the address where the person's browser goes; it carries a token, so that it is a credential.
+    async fn authorize(&self, applicant: &Applicant) -> Result<SecretString, AskError>;
+}
+
+/// Who is to be authorised, and for how much; of the right form.
+#[derive(Clone, Debug)]
+pub struct Applicant {
+    /// The mobile number: 11 digits.
+    pub mobile: SecretString,
+    /// The name.
+    pub name: SecretString,
+    /// The identity number: 18 characters.
+    pub identity: SecretString,
+    /// How much, in yuan, with at most two decimals.
+    pub amount: Amount,
 }
 
 /// Linking a customer's account at the provider.

@@ -1,4 +1,4 @@
-//! The wallet providers, simulated over real HTTP from their documents alone.
+//! The providers, simulated over real HTTP from their documents alone.
 //!
 //! The sandbox stands for other companies' servers, so it shares no code with the gateway's adapters: where one of the
 //! two misreads a document, their conversation fails. A simulated provider executes calls for real on its own books,
@@ -19,6 +19,7 @@ mod fomo;
 mod hicoin;
 mod verbs;
 mod world;
+mod youliao;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -35,12 +36,14 @@ pub use self::callbacks::{Delivered, PendingCallback, delay_before};
 pub use self::faults::{CallbackFault, Fault, Times};
 pub use self::fomo::{ClientSetup, Coin, Fee, Style, TokenLife, USER_WALLET_PWD};
 pub use self::hicoin::{HicoinApp, HicoinBalance, HicoinCoin, HicoinError, HicoinFee, HicoinStage, HicoinStatuses, HicoinStyle, HicoinTo};
+pub use self::youliao::{YouliaoApp, YouliaoAuthorization};
 
 use self::callbacks::Automatic;
 use self::clock::lock;
 use self::fomo::Fomo;
 use self::hicoin::Hicoin;
 use self::world::World;
+use self::youliao::Youliao;
 
 /// How a sandbox starts.
 #[derive(Clone, Debug)]
@@ -66,6 +69,8 @@ pub struct Options {
     pub hicoin_coins: Vec<HicoinCoin>,
     /// Hicoin's withdrawals move on by themselves, one stage with each list call about them.
     pub hicoin_auto_advance: bool,
+    /// The platforms that Youliao knows.
+    pub youliao_apps: Vec<YouliaoApp>,
 }
 
 impl Default for Options {
@@ -81,6 +86,7 @@ impl Default for Options {
             hicoin_apps: vec![HicoinApp::default()],
             hicoin_coins: HicoinCoin::samples(),
             hicoin_auto_advance: false,
+            youliao_apps: vec![YouliaoApp::default()],
         }
     }
 }
@@ -98,6 +104,7 @@ struct Core {
     world: Arc<World>,
     fomo: Arc<Fomo>,
     hicoin: Arc<Hicoin>,
+    youliao: Arc<Youliao>,
 }
 
 impl Core {
@@ -109,7 +116,7 @@ impl Core {
 
 /// Whether a provider has this operation, so that faults can name it.
 fn knows(operation: &str) -> bool {
-    fomo::knows(operation) || hicoin::knows(operation)
+    fomo::knows(operation) || hicoin::knows(operation) || youliao::knows(operation)
 }
 
 struct Server {
@@ -141,7 +148,8 @@ impl Sandbox {
         let fomo = Fomo::new(Arc::clone(&world), options.clients, options.coins, options.duplicate_check);
         let rules = hicoin::Rules::new(options.duplicate_check, options.hicoin_auto_advance);
         let hicoin = Hicoin::new(Arc::clone(&world), options.hicoin_apps, &options.hicoin_coins, rules);
-        let core = Core { world, fomo: Arc::new(fomo), hicoin: Arc::new(hicoin) };
+        let youliao = Arc::new(Youliao::new(Arc::clone(&world), options.youliao_apps));
+        let core = Core { world, fomo: Arc::new(fomo), hicoin: Arc::new(hicoin), youliao };
 
         let listener = TcpListener::bind((options.bind, options.port))?;
         let address = listener.local_addr()?;
@@ -150,6 +158,7 @@ impl Sandbox {
             App::new()
                 .configure(fomo::routes(&served.fomo))
                 .configure(hicoin::routes(&served.hicoin))
+                .configure(youliao::routes(&served.youliao))
                 .configure(control::routes(served.clone()))
         };
         let server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run();
@@ -166,6 +175,16 @@ impl Sandbox {
     /// Hicoin's base URL, with a trailing slash (hicoin-openapi.rst, section 5).
     pub fn hicoin_base_url(&self) -> String {
         format!("http://{}/hicoin/", self.server.address)
+    }
+
+    /// Where Youliao takes calls: the whole address, as the document prints it (youliao.md).
+    pub fn youliao_base_url(&self) -> String {
+        format!("http://{}{}", self.server.address, youliao::CALL)
+    }
+
+    /// Youliao's page, to which `?token=` is added (youliao.md).
+    pub fn youliao_redirect_base(&self) -> String {
+        format!("http://{}{}", self.server.address, youliao::PAGE)
     }
 
     /// Where the control API stands, with a trailing slash.

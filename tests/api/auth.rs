@@ -13,7 +13,7 @@ use tillgate::http::auth::TrustedProxies;
 use crate::harness::{Answer, TestApp, deposit_wish, make_key, payout_wish, read};
 
 /// What each route needs. A route that is not here fails a test.
-const ROUTES: [(&str, &str, Scope); 32] = [
+const ROUTES: [(&str, &str, Scope); 34] = [
     ("POST", "/v1/deposits", Scope::DepositsWrite),
     ("GET", "/v1/deposits", Scope::OrdersRead),
     ("GET", "/v1/deposits/{trade_id}", Scope::OrdersRead),
@@ -44,6 +44,8 @@ const ROUTES: [(&str, &str, Scope); 32] = [
     ("GET", "/v1/customers/{customer}/links", Scope::OrdersRead),
     ("DELETE", "/v1/customers/{customer}/links/{provider}", Scope::DepositsWrite),
     ("GET", "/v1/coins", Scope::OrdersRead),
+    ("POST", "/v1/youliao/authorizations", Scope::DepositsWrite),
+    ("GET", "/v1/youliao/authorizations", Scope::OrdersRead),
     ("GET", "/v1/discrepancies", Scope::OrdersRead),
     ("POST", "/v1/discrepancies/{id}/resolve", Scope::Admin),
 ];

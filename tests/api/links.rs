@@ -1,8 +1,8 @@
 //! Links: tokens that are fetched anew in time and once, and that nobody ever sees.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -175,7 +175,8 @@ async fn a_token_that_fomo_refuses_before_its_time_is_replaced_once() {
 
 /// What was logged while somebody listens.
 static LOGGED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-static LISTENING: AtomicBool = AtomicBool::new(false);
+/// How many tests listen.
+static LISTENING: AtomicUsize = AtomicUsize::new(0);
 
 struct Listener;
 
@@ -191,11 +192,20 @@ impl Write for Listener {
 }
 
 /// Listens to everything that this process logs, however fine.
-fn listen() {
-    let everything = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| Listener);
-    let while_listening = dynamic_filter_fn(|_, _| LISTENING.load(Ordering::Relaxed)).with_max_level_hint(LevelFilter::TRACE);
-    tracing_subscriber::registry().with(everything.with_filter(while_listening)).try_init().expect("nobody else listens");
-    LISTENING.store(true, Ordering::Relaxed);
+pub fn listen() {
+    static START: Once = Once::new();
+    START.call_once(|| {
+        let everything = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| Listener);
+        let while_listening = dynamic_filter_fn(|_, _| LISTENING.load(Ordering::Relaxed) > 0).with_max_level_hint(LevelFilter::TRACE);
+        tracing_subscriber::registry().with(everything.with_filter(while_listening)).try_init().expect("nobody else listens");
+    });
+    LISTENING.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Stops listening, and gives all that was heard, also by other tests.
+pub fn heard() -> Vec<u8> {
+    LISTENING.fetch_sub(1, Ordering::Relaxed);
+    LOGGED.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// What must never be seen, by name.
@@ -212,7 +222,7 @@ async fn secrets(app: &TestApp, code: &str) -> Vec<(&'static str, String)> {
 }
 
 /// The names of the secrets that these bytes hold, plainly or in a common encoding.
-fn seen<'a>(secrets: &'a [(&'static str, String)], bytes: &[u8]) -> Vec<&'a str> {
+pub fn seen<'a>(secrets: &'a [(&'static str, String)], bytes: &[u8]) -> Vec<&'a str> {
     let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     let shown = |secret: &str| holds(secret) || holds(&hex::encode(secret)) || holds(STANDARD.encode(secret).trim_end_matches('='));
     secrets.iter().filter(|(_, secret)| shown(secret)).map(|(name, _)| *name).collect()
@@ -276,7 +286,7 @@ async fn no_secret_is_stored_told_or_logged() {
     let answers = tour(&app).await;
     let after = secrets(&app, &code).await;
     assert_ne!(before, after, "the tokens were renewed");
-    LISTENING.store(false, Ordering::Relaxed);
+    let logged = heard();
     let all = [before, after, vec![("other api key", key.expose_secret().to_owned())]].concat();
     for answer in answers.iter().chain([&linked]) {
         let told = format!("{:?} {}", answer.headers, answer.body);
@@ -287,7 +297,6 @@ async fn no_secret_is_stored_told_or_logged() {
     for (name, value) in &stored {
         assert!(seen(&all, value).is_empty(), "{:?} in {name}", seen(&all, value));
     }
-    let logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let lines: Vec<&[u8]> = logged.split(|byte| *byte == b'\n').collect();
     assert!(lines.len() > 100 && lines.iter().any(|line| String::from_utf8_lossy(line).contains("answered")), "there is something to find");
     for line in lines {

@@ -17,3 +17,4 @@ mod matrix;
 mod orders;
 mod recovery;
 mod shapes;
+mod youliao;

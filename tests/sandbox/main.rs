@@ -9,3 +9,4 @@ mod faults;
 mod harness;
 mod hicoin;
 mod payments;
+mod youliao;

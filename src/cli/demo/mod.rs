@@ -3,6 +3,7 @@
 
 mod fomo;
 mod hicoin;
+mod youliao;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -52,10 +53,11 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     let wish = Wish { data: None, port: 0, sandbox_port: 0, time_scale: 60, variables: TIMES.to_vec() };
     let playground = Playground::start(wish).await?;
     say(&format!(
-        "The gateway answers at {}, FOMO at {}, Hicoin at {}.",
+        "The gateway answers at {}, FOMO at {}, Hicoin at {}, Youliao at {}.",
         playground.api,
         playground.sandbox.fomo_base_url(),
-        playground.sandbox.hicoin_base_url()
+        playground.sandbox.hicoin_base_url(),
+        playground.sandbox.youliao_base_url()
     ));
     let played = Play::new(&playground).story().await;
     playground.stop().await?;
@@ -84,6 +86,7 @@ impl<'a> Play<'a> {
     async fn story(&self) -> anyhow::Result<bool> {
         let mut promises = self.at_fomo().await?;
         promises.extend(self.at_hicoin().await?);
+        self.at_youliao().await?;
         self.table(&promises).await
     }
 
