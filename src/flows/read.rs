@@ -12,8 +12,8 @@ use crate::domain::event::DiscrepancyBody;
 use crate::domain::ids::{AttemptId, DiscrepancyId, MerchantId, ReceiptId, ReportId, TradeId};
 use crate::domain::order::{Kind, Order};
 use crate::store::orders;
-use crate::store::receipts::{self, ReceiptRow};
 pub use crate::store::orders::Filter;
+use crate::store::receipts::{self, ReceiptRow};
 use crate::store::timeline::{self, AttemptRow, ReportRow, StepRow};
 use crate::store::{discrepancies, tasks};
 
