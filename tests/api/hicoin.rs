@@ -1,5 +1,15 @@
 //! The main jobs at Hicoin: deposits found by polling, payouts and transfers through their stages.
 
+mod bad_ends;
+mod creation;
+mod lags;
+mod liar;
+mod lists_that_lie;
+mod matrix;
+mod notices;
+mod polling;
+mod ways;
+
 use std::time::Duration;
 
 use rust_decimal::Decimal;
