@@ -319,7 +319,13 @@ async fn a_provider_that_is_gone_makes_every_question_unavailable() {
 async fn a_wallet_has_the_abilities_that_the_document_gives_it() {
     let (hicoin, _server) = hicoin(&[]).await;
     let wallet = Hicoin::wallet(hicoin.http.clone(), hicoin.account.clone(), hicoin.clock.clone());
-    let expected = Capabilities { refuses_duplicates: true, lookup_by_trade_id: true, lookup_by_reference: false, callbacks: false, deposit_feed: true };
+    let expected = Capabilities {
+        refuses_duplicates: true,
+        lookup_by_trade_id: true,
+        lookup_by_reference: false,
+        callbacks: false,
+        deposit_feed: true,
+    };
     assert_eq!(wallet.capabilities, expected);
     assert!(wallet.address_payouts.is_some() && wallet.transfers.is_some() && wallet.trade_lookups.is_some());
     assert!(wallet.deposit_feed.is_some() && wallet.users.is_some());
