@@ -51,7 +51,10 @@ async fn a_deposit_shows_its_address_is_seen_confirms_and_succeeds() {
     let made = deposit(&app, "d-1", "2").await;
     assert_eq!(made.text("status"), "awaiting_payment");
     let action = &made.body["next_action"];
-    assert_eq!((action["type"].as_str(), action["coin"].as_str(), action["amount"].as_str()), (Some("send_to_address"), Some("ETH"), Some("2")));
+    assert_eq!(
+        (action["type"].as_str(), action["coin"].as_str(), action["amount"].as_str()),
+        (Some("send_to_address"), Some("ETH"), Some("2"))
+    );
     assert!(action["address"].as_str().is_some_and(|address| address.len() > 20), "{action}");
     let number = send(&app, "2");
     round(&app).await;
@@ -97,11 +100,9 @@ async fn a_withdrawal_goes_through_its_stages() {
     assert_eq!((made.status, made.text("status")), (201, "queued"), "{}", made.body);
     app.settle_down().await;
     assert_eq!(app.place("payouts", "p-1").await, "processing/accepted");
-    for (stage, place) in [
-        (HicoinStage::Approved, "processing/accepted"),
-        (HicoinStage::Paying, "processing/broadcast"),
-        (HicoinStage::Done, "succeeded"),
-    ] {
+    for (stage, place) in
+        [(HicoinStage::Approved, "processing/accepted"), (HicoinStage::Paying, "processing/broadcast"), (HicoinStage::Done, "succeeded")]
+    {
         app.sandbox.hicoin_withdrawal(None, "p-1", stage, Some(3)).expect("a withdrawal");
         app.live(Duration::from_mins(2), Duration::from_secs(30), false).await;
         assert_eq!(app.place("payouts", "p-1").await, place);
@@ -120,7 +121,8 @@ async fn a_payout_to_a_user_and_a_transfer_are_done_at_once() {
     assert_eq!(app.post("/v1/payouts", &wish).await.status, 201);
     app.settle_down().await;
     assert_eq!(app.place("payouts", "p-1").await, "succeeded");
-    let wish = json!({ "trade_id": "t-1", "provider": "hicoin", "coin": "ETH", "amount": "1", "from_customer": "ada", "to_customer": "bob" });
+    let wish =
+        json!({ "trade_id": "t-1", "provider": "hicoin", "coin": "ETH", "amount": "1", "from_customer": "ada", "to_customer": "bob" });
     let made = app.post("/v1/transfers", &wish).await;
     assert_eq!(made.status, 201, "{}", made.body);
     assert_eq!(made.body["destination"], json!({ "type": "customer", "customer": "bob" }));

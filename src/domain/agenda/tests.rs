@@ -4,7 +4,8 @@ use super::*;
 use crate::domain::hearing::tests::at;
 use crate::domain::order::{Claim, Kind};
 
-const FOMO: Capabilities = Capabilities { refuses_duplicates: true, lookup_by_trade_id: false, lookup_by_reference: true, callbacks: true, deposit_feed: false };
+const FOMO: Capabilities =
+    Capabilities { refuses_duplicates: true, lookup_by_trade_id: false, lookup_by_reference: true, callbacks: true, deposit_feed: false };
 const HICOIN: Capabilities =
     Capabilities { refuses_duplicates: true, lookup_by_trade_id: true, lookup_by_reference: false, callbacks: false, deposit_feed: true };
 /// A provider that can be asked nothing: only its calls tell.
