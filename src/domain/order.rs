@@ -24,6 +24,16 @@ pub enum Provider {
     Youliao,
 }
 
+impl Provider {
+    /// Whether it tells of incoming money by a list of movements, so that each of them is a receipt.
+    pub fn lists_receipts(self) -> bool {
+        match self {
+            Self::Hicoin => true,
+            Self::Fomo | Self::Youliao => false,
+        }
+    }
+}
+
 /// What an order moves, seen from the merchant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, Display, EnumString, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]

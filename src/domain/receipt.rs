@@ -173,3 +173,6 @@ fn openness(order: &Order) -> Option<u8> {
         Deposit::Succeeded | Deposit::Failed => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use crate::domain::money::{Amount, MAX_SCALE};
 use crate::domain::order::{Kind, Order};
 use crate::domain::receipt::{Progress, Receipt, Takings, home};
 use crate::domain::report::{Channel, Report, Says};
-use crate::domain::status::State;
+use crate::domain::status::{Deposit, State};
 use crate::providers::PAGE;
 use crate::store::feeds::FeedKey;
 use crate::store::orders;
@@ -33,12 +33,14 @@ pub async fn attribute(context: &Context, account: &ProviderAccount, feed: FeedK
     let mut tries = 0;
     loop {
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
-        let found = receipts::unheard(&mut *context.db.get().await?, feed.merchant_id, feed.provider, limit).await?;
-        let (news, known): (Vec<ReceiptRow>, Vec<ReceiptRow>) = found.into_iter().partition(|row| row.unheard);
+        let news = receipts::unheard(&mut *context.db.get().await?, feed.merchant_id, feed.provider, limit).await?;
         if news.is_empty() {
             return Ok(());
         }
-        let deposits = deposits(context, feed, &news, &known).await?;
+        let deposits = deposits(context, feed, &news).await?;
+        // After the orders, so that none is written to with fewer receipts than it had when it was read.
+        let ids: Vec<OrderId> = deposits.iter().map(|order| order.id).collect();
+        let known = receipts::of_orders(&mut *context.db.get().await?, feed.merchant_id, &ids).await?;
         let mut page = Page { context, account, feed, coins, files: files(deposits, &known)?, homeless: Vec::new() };
         page.sort_in(news)?;
         if !page.write().await? {
@@ -51,11 +53,11 @@ pub async fn attribute(context: &Context, account: &ProviderAccount, feed: FeedK
 }
 
 /// The deposits that these receipts are of, or could be.
-async fn deposits(context: &Context, feed: FeedKey, news: &[ReceiptRow], known: &[ReceiptRow]) -> Result<Vec<Order>, FlowError> {
+async fn deposits(context: &Context, feed: FeedKey, news: &[ReceiptRow]) -> Result<Vec<Order>, FlowError> {
     let homeless = news.iter().filter(|row| row.order_id.is_none());
     let (customers, coins): (Vec<String>, Vec<String>) =
         homeless.filter_map(|row| Some((row.customer.clone()?, row.provider_coin_id.clone()))).unzip();
-    let ids: Vec<_> = news.iter().chain(known).filter_map(|row| row.order_id).collect();
+    let ids: Vec<_> = news.iter().filter_map(|row| row.order_id).collect();
     let mut connection = context.db.get().await?;
     Ok(orders::deposits_for(&mut connection, feed.merchant_id, feed.provider.into(), (&customers, &coins), &ids).await?)
 }
@@ -119,10 +121,13 @@ impl Page<'_> {
         let customer = receipt.customer.as_ref()?;
         let fits = |order: &Order| order.customer.as_ref() == Some(customer) && order.provider_coin_id == receipt.provider_coin_id;
         let open: Vec<Order> = self.files.values().map(|file| &file.now).filter(|order| fits(order)).cloned().collect();
-        if let Some(order) = home(&open, receipt.amount) {
+        // Where money makes its own order, more of it is not too much for one that has what it asked for.
+        let top_ups = self.account.account.policy.top_ups;
+        let has_enough = |order: &&Order| top_ups && order.state == State::Deposit(Deposit::Confirming);
+        if let Some(order) = home(&open, receipt.amount).filter(|order| !has_enough(order)) {
             return Some(order.id);
         }
-        (self.account.account.policy.top_ups && receipt.progress != Progress::Abnormal).then(|| self.top_up(row, receipt)).flatten()
+        (top_ups && receipt.progress != Progress::Abnormal).then(|| self.top_up(row, receipt)).flatten()
     }
 
     /// A deposit for money that nobody asked for.

@@ -72,14 +72,11 @@ async fn read_and_release(context: &Context, feed: FeedKey, cursor: i64, stop: &
 ///
 /// # Errors
 /// The provider cannot be asked.
-pub async fn refresh(context: &Context, account: &ProviderAccount, order: Order) -> Result<Order, FlowError> {
+pub async fn refresh(context: &Context, order: Order) -> Result<Order, FlowError> {
     let feed = FeedKey { merchant_id: order.merchant_id, provider: order.provider };
     let cursor = feeds::cursor(&mut *context.db.get().await?, feed).await?;
     if let Some(cursor) = cursor {
-        let began = context.clock.now();
-        if read(context, account, feed, cursor, &CancellationToken::new()).await? {
-            feeds::release(&mut *context.db.get().await?, feed, Some(began), began + context.timing.feed_period).await?;
-        }
+        read_and_release(context, feed, cursor, &CancellationToken::new()).await?;
     }
     let found = orders::by_id(&mut *context.db.get().await?, order.merchant_id, order.id).await?;
     found.ok_or_else(|| FlowError::Internal("an order has disappeared".to_owned()))
@@ -100,7 +97,8 @@ pub async fn has_been_read_since(
     Ok(read_at.is_some_and(|read_at| read_at >= since))
 }
 
-/// Reads what is to be asked for again, then the feed to its end. `false` if it was stopped before.
+/// Reads what is to be asked for again, and the feed to its end; neither waits for the other to succeed. `false` if it was
+/// stopped before.
 async fn read(
     context: &Context,
     account: &ProviderAccount,
@@ -113,7 +111,10 @@ async fn read(
     let reader = Reader { context, account, feed, port, coins: &coins };
     // What an earlier reader stored and did not finish.
     attribute(context, account, feed, &coins).await?;
-    Ok(reader.ask_again(stop).await? && reader.read_on(cursor, stop).await?)
+    let (again, on) = (reader.ask_again(stop).await, reader.read_on(cursor, stop).await);
+    // What another reader stored meanwhile: to us it was no news, and whoever relies on this reading relies on that, too.
+    attribute(context, account, feed, &coins).await?;
+    Ok(again? && on?)
 }
 
 /// One reading of one feed.

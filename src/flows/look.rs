@@ -36,7 +36,7 @@ pub async fn look(context: &Context, order: Order, task: LeasedTask) -> Result<(
     }
     match order.state {
         State::Deposit(Deposit::Confirming) if account.wallet.deposit_feed.is_some() => {
-            let order = feed::refresh(context, &account, order).await?;
+            let order = feed::refresh(context, order).await?;
             rewrite_task(context, &account, &order, task.progress.tried()).await
         }
         State::Deposit(Deposit::Verifying) => verify(context, &account, order, task.progress).await,
@@ -60,7 +60,7 @@ pub async fn refresh(context: &Context, order: Order) -> Result<Order, FlowError
         return poll::refresh(context, &account, order).await;
     }
     if account.wallet.deposit_feed.is_some() && order.kind == Kind::Deposit {
-        return feed::refresh(context, &account, order).await;
+        return feed::refresh(context, order).await;
     }
     Ok(match see(context, &account, order, None).await? {
         Seen::Heard(settled) => settled.order,

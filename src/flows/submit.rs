@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::Context;
 use super::capability::callback_url;
 use super::error::FlowError;
+use super::feed;
 use super::link::{self, NoToken};
 use super::look::time_up;
 use super::settle::{Change, Notes, settle, settle_page};
@@ -72,8 +73,13 @@ async fn pay(account: &ProviderAccount, order: &Order, call: &MoneyCall) -> Answ
 async fn offer_again(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
     let order = write_off_lost_attempt(context, account, &order).await?.unwrap_or(order);
     let now = context.clock.now();
-    if now >= deadline(&order, &context.timing, now) {
-        return time_up(context, account, order, progress).await;
+    let end = deadline(&order, &context.timing, now);
+    if now >= end {
+        // The address may be known from elsewhere, and the money be there.
+        return match feed::has_been_read_since(context, account, &order, end).await? {
+            true => time_up(context, account, order, progress).await,
+            false => rewrite_task(context, account, &order, progress.tried()).await,
+        };
     }
     let Some(permit) = Permit::moves_nothing(&order) else { return rewrite_task(context, account, &order, progress).await };
     if account.wallet.users.is_some() {

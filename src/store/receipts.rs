@@ -63,8 +63,7 @@ impl ReceiptRow {
     }
 }
 
-/// Receipts of an account that nobody has heard of yet, oldest number first, at most `limit`; and all receipts of the
-/// deposits that could be theirs. Whoever asks tells them apart by `unheard`.
+/// Receipts of an account that nobody has heard of yet, oldest number first, at most `limit`.
 pub async fn unheard(
     connection: &mut PgConnection,
     merchant: MerchantId,
@@ -73,26 +72,12 @@ pub async fn unheard(
 ) -> Result<Vec<ReceiptRow>, StoreError> {
     let rows = sqlx::query_as!(
         ReceiptRow,
-        r#"
-        WITH news AS (
-            SELECT * FROM receipts WHERE merchant_id = $1 AND provider = $2 AND unheard
-            ORDER BY length(provider_receipt_id), provider_receipt_id
-            LIMIT $3
-        ), involved AS (
-            SELECT order_id FROM news WHERE order_id IS NOT NULL
-            UNION
-            SELECT o.order_id FROM news n JOIN orders o ON o.merchant_id = $1 AND o.customer = n.customer
-                AND o.provider_coin_id = n.provider_coin_id AND o.kind = 'deposit' AND NOT o.is_final AND o.provider = $2
-            WHERE n.order_id IS NULL
-        )
-        SELECT merchant_id AS "merchant_id!", receipt_id AS "receipt_id!", provider AS "provider!", provider_receipt_id AS "provider_receipt_id!", order_id,
-               NULL::text AS trade_id, customer, provider_user, coin AS "coin!", provider_coin_id AS "provider_coin_id!",
-               amount AS "amount!", fee, progress AS "progress!", address, txid, confirmations, revision AS "revision!",
-               unheard AS "unheard!", unmatched_at, created_at AS "created_at!", updated_at AS "updated_at!"
-        FROM (SELECT * FROM news
-              UNION
-              SELECT r.* FROM involved JOIN receipts r ON r.merchant_id = $1 AND r.order_id = involved.order_id) all_of_them
-        "#,
+        "SELECT r.merchant_id, r.receipt_id, r.provider, r.provider_receipt_id, r.order_id, NULL::text AS trade_id, r.customer, r.provider_user, r.coin,
+                r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.revision, r.unheard, r.unmatched_at, r.created_at,
+                r.updated_at
+         FROM receipts r WHERE r.merchant_id = $1 AND r.provider = $2 AND r.unheard
+         ORDER BY length(r.provider_receipt_id), r.provider_receipt_id
+         LIMIT $3",
         merchant.0,
         provider.to_string(),
         limit,
@@ -102,17 +87,19 @@ pub async fn unheard(
     Ok(rows)
 }
 
-/// The receipts of one order.
-pub async fn of_order(connection: &mut PgConnection, merchant: MerchantId, order: OrderId) -> Result<Vec<ReceiptRow>, StoreError> {
+/// The receipts of these orders, in one statement. Whoever adds them up reads the orders first: then a receipt that came
+/// in between is seen by the order's sequence.
+pub async fn of_orders(connection: &mut PgConnection, merchant: MerchantId, orders: &[OrderId]) -> Result<Vec<ReceiptRow>, StoreError> {
+    let orders: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
     let rows = sqlx::query_as!(
         ReceiptRow,
         "SELECT r.merchant_id, r.receipt_id, r.provider, r.provider_receipt_id, r.order_id, NULL::text AS trade_id, r.customer, r.provider_user, r.coin,
                 r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.revision, r.unheard, r.unmatched_at, r.created_at,
                 r.updated_at
-         FROM receipts r WHERE r.merchant_id = $1 AND r.order_id = $2
+         FROM receipts r WHERE r.merchant_id = $1 AND r.order_id = ANY($2)
          ORDER BY r.receipt_id",
         merchant.0,
-        order.0,
+        &orders,
     )
     .fetch_all(connection)
     .await?;

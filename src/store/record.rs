@@ -140,7 +140,8 @@ pub async fn record(connection: &mut PgConnection, records: &[Record<'_>], homel
                 AS h(merchant_id uuid, receipt_id uuid, revision integer, unheard boolean, order_id uuid, event_id uuid, event_type text, event text)
             JOIN receipts r ON r.merchant_id = h.merchant_id AND r.receipt_id = h.receipt_id
             WHERE r.revision = h.revision AND r.unheard = h.unheard AND (r.order_id IS NULL OR r.order_id = h.order_id)
-            ORDER BY r.receipt_id FOR UPDATE OF r
+            -- By the provider's numbers, as readers of feeds do.
+            ORDER BY length(r.provider_receipt_id), r.provider_receipt_id FOR UPDATE OF r
         ), born AS (
             INSERT INTO orders (
                 merchant_id, order_id, trade_id, kind, provider, status, stage, sequence, coin, provider_coin_id, decimals, amount, tolerance,

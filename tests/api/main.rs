@@ -11,6 +11,7 @@ mod evidence;
 mod harness;
 mod hicoin;
 mod idempotency;
+mod incoming;
 mod links;
 mod lists;
 mod matrix;

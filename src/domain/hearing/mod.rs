@@ -203,6 +203,8 @@ fn count_money(order: &mut Order, before: &Order, report: &Report, fact: Option<
     match fact {
         // The deadline brings no money: what was seen counts, as far as it went.
         Some(Fact::Deposit(_)) if matches!(report.says, Says::TimeUp) => None,
+        // Nor does a decision where every movement is a receipt of its own.
+        Some(Fact::Deposit(DepositFact::Confirm)) if order.provider.lists_receipts() => None,
         Some(Fact::Deposit(DepositFact::Paid | DepositFact::Confirm | DepositFact::Doubtful(Review::Late))) => {
             let fresh = before.amount_received.is_zero();
             let claim = order.claim.take();

@@ -17,6 +17,14 @@ pub fn feed(sent: &Sent) -> Result<Vec<Entry>, AskError> {
     let entries = answer.entries("data").map_err(unavailable)?;
     let mut read = entries.iter().map(read_entry).collect::<Result<Vec<_>, _>>().map_err(unavailable)?;
     read.sort_by_key(|entry| entry.id);
+    // Two tellings of one movement in one answer: where they differ, neither is believed.
+    read.dedup_by(|later, first| {
+        let same = later.id == first.id;
+        if same && later.movement != first.movement {
+            first.movement = Err("the list has it twice, in two ways".to_owned());
+        }
+        same
+    });
     Ok(read)
 }
 

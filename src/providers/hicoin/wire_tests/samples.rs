@@ -303,3 +303,13 @@ fn the_documents_samples_of_movements_are_read() {
     let users: Vec<_> = read.iter().map(|entry| (entry.id, entry.movement.as_ref().unwrap().user.as_str())).collect();
     assert_eq!(users, [(1, "11"), (2, "12")]);
 }
+
+#[test]
+fn a_deposit_that_a_list_has_twice_is_one_and_is_not_believed_where_the_two_differ() {
+    let deposit = |id: i64, amount: &str| json!({"id": id, "uid": 11, "symbol": "ETH", "amount": amount, "status": 1});
+    let read =
+        feed(&said(&json!({"code": "0", "msg": "suc", "data": [deposit(2, "1"), deposit(1, "3"), deposit(2, "1"), deposit(1, "4")]})))
+            .unwrap();
+    let readable: Vec<_> = read.iter().map(|entry| (entry.id, entry.movement.is_ok())).collect();
+    assert_eq!(readable, [(1, false), (2, true)]);
+}
