@@ -83,6 +83,8 @@ ALTER TABLE receipts
     ADD COLUMN unheard           boolean     NOT NULL DEFAULT false,
     -- Since when it is on the list of those that no order was open to. Absent: it never was.
     ADD COLUMN unmatched_at      timestamptz,
+    -- When the provider saw it first, by its own clock. Absent: it does not say.
+    ADD COLUMN seen_at           timestamptz,
     -- The provider's own words, sealed: what came in last.
     ADD COLUMN sealed_raw        bytea,
     ADD COLUMN updated_at        timestamptz,

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
+use time::Duration;
 
 use super::Context;
 use super::error::FlowError;
@@ -24,6 +25,9 @@ use crate::store::feeds::FeedKey;
 use crate::store::orders;
 use crate::store::receipts::{self, ReceiptRow};
 
+/// Money that the provider saw longer than this before an order was made was not paid for it: a history that is read late
+/// pays nothing new. Two clocks may be apart so far.
+const CLOCKS_APART: Duration = Duration::minutes(15);
 /// Tries to write before giving up on orders that change all the time.
 const TRIES: usize = 50;
 
@@ -119,7 +123,10 @@ impl Page<'_> {
             return None;
         }
         let customer = receipt.customer.as_ref()?;
-        let fits = |order: &Order| order.customer.as_ref() == Some(customer) && order.provider_coin_id == receipt.provider_coin_id;
+        let fits = |order: &Order| {
+            let theirs = order.customer.as_ref() == Some(customer) && order.provider_coin_id == receipt.provider_coin_id;
+            theirs && row.seen_at.is_none_or(|seen| order.created_at - seen <= CLOCKS_APART)
+        };
         let open: Vec<Order> = self.files.values().map(|file| &file.now).filter(|order| fits(order)).cloned().collect();
         // Where money makes its own order, more of it is not too much for one that has what it asked for.
         let top_ups = self.account.account.policy.top_ups;

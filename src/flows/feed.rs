@@ -220,6 +220,7 @@ impl Reader<'_> {
             address: movement.and_then(|movement| movement.address.as_deref()),
             txid: movement.and_then(|movement| movement.txid.as_deref()),
             confirmations: movement.and_then(|movement| movement.confirmations),
+            seen_at: movement.and_then(|movement| movement.seen_at),
             sealed_raw: match movement {
                 Some(_) => {
                     let sealed = self.context.vault.seal(&receipt_place(merchant, provider, entry.id), &entry.evidence.raw)?;

@@ -13,6 +13,9 @@ use crate::domain::ids::MerchantId;
 use crate::domain::money::Amount;
 use crate::domain::order::Provider;
 
+/// Nobody can make us ask for more numbers than this by naming them.
+const MOST_FOLLOWS: i64 = 5000;
+
 /// The feed of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FeedKey {
@@ -114,19 +117,23 @@ pub async fn read_at(connection: &mut PgConnection, feed: FeedKey) -> Result<Opt
     Ok(row.flatten())
 }
 
-/// Makes a feed due now, and asks for one of its numbers at the next reading.
+/// Makes a feed due now, and asks for one of its numbers at the next reading; unless so many are asked for already that
+/// whoever names them is not to be listened to.
 pub async fn hasten(connection: &mut PgConnection, feed: FeedKey, number: Option<i64>, now: OffsetDateTime) -> Result<(), StoreError> {
     sqlx::query!(
         "WITH f AS (
              UPDATE deposit_feeds SET due_at = least(due_at, $4) WHERE merchant_id = $1 AND provider = $2 RETURNING 1
          )
          INSERT INTO feed_follows (merchant_id, provider, number, reason, since, due_at, tries)
-         SELECT $1, $2, $3, 'missing', $4, $4, 0 FROM f WHERE $3::bigint IS NOT NULL
+         SELECT $1, $2, $3, 'missing', $4, $4, 0 FROM f
+         WHERE $3::bigint IS NOT NULL
+           AND (SELECT count(*) FROM feed_follows WHERE merchant_id = $1 AND provider = $2) < $5
          ON CONFLICT ON CONSTRAINT a_number_is_followed_once DO UPDATE SET due_at = least(feed_follows.due_at, excluded.due_at)",
         feed.merchant_id.0,
         feed.provider.to_string(),
         number,
         now,
+        MOST_FOLLOWS,
     )
     .execute(connection)
     .await?;
@@ -170,6 +177,9 @@ pub struct EntryRow<'a> {
     pub txid: Option<&'a str>,
     /// Confirmations on the chain.
     pub confirmations: Option<i32>,
+    /// When the provider saw it first.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub seen_at: Option<OffsetDateTime>,
     /// The entry's bytes, sealed, in hexadecimal.
     pub sealed_raw: Option<String>,
 }
@@ -208,13 +218,13 @@ pub async fn keep(connection: &mut PgConnection, page: &Page<'_>) -> Result<usiz
         WITH input AS MATERIALIZED (
             SELECT * FROM json_to_recordset($3::text::json) AS i(
                 number bigint, receipt_id uuid, provider_user text, coin text, provider_coin_id text, amount numeric, progress text,
-                address text, txid text, confirmations integer, sealed_raw bytea)
+                address text, txid text, confirmations integer, seen_at timestamptz, sealed_raw bytea)
         ), kept AS (
             INSERT INTO receipts AS r (
                 merchant_id, receipt_id, provider, provider_receipt_id, customer, provider_user, coin, provider_coin_id, amount, progress,
-                address, txid, confirmations, sealed_raw, revision, unheard, created_at, updated_at)
+                address, txid, confirmations, seen_at, sealed_raw, revision, unheard, created_at, updated_at)
             SELECT $1, i.receipt_id, $2, i.number::text, u.customer, i.provider_user, i.coin, i.provider_coin_id, i.amount, i.progress,
-                   i.address, i.txid, i.confirmations, i.sealed_raw, 1, true, $4, $4
+                   i.address, i.txid, i.confirmations, i.seen_at, i.sealed_raw, 1, true, $4, $4
             FROM input i
             LEFT JOIN wallet_users u ON u.merchant_id = $1 AND u.provider = $2 AND u.provider_user = i.provider_user
             WHERE i.progress IS NOT NULL

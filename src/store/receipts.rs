@@ -32,6 +32,7 @@ pub struct ReceiptRow {
     pub address: Option<String>,
     pub txid: Option<String>,
     pub confirmations: Option<i32>,
+    pub seen_at: Option<OffsetDateTime>,
     pub revision: i32,
     pub unheard: bool,
     pub unmatched_at: Option<OffsetDateTime>,
@@ -73,7 +74,7 @@ pub async fn unheard(
     let rows = sqlx::query_as!(
         ReceiptRow,
         "SELECT r.merchant_id, r.receipt_id, r.provider, r.provider_receipt_id, r.order_id, NULL::text AS trade_id, r.customer, r.provider_user, r.coin,
-                r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.revision, r.unheard, r.unmatched_at, r.created_at,
+                r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.seen_at, r.revision, r.unheard, r.unmatched_at, r.created_at,
                 r.updated_at
          FROM receipts r WHERE r.merchant_id = $1 AND r.provider = $2 AND r.unheard
          ORDER BY length(r.provider_receipt_id), r.provider_receipt_id
@@ -94,7 +95,7 @@ pub async fn of_orders(connection: &mut PgConnection, merchant: MerchantId, orde
     let rows = sqlx::query_as!(
         ReceiptRow,
         "SELECT r.merchant_id, r.receipt_id, r.provider, r.provider_receipt_id, r.order_id, NULL::text AS trade_id, r.customer, r.provider_user, r.coin,
-                r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.revision, r.unheard, r.unmatched_at, r.created_at,
+                r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.seen_at, r.revision, r.unheard, r.unmatched_at, r.created_at,
                 r.updated_at
          FROM receipts r WHERE r.merchant_id = $1 AND r.order_id = ANY($2)
          ORDER BY r.receipt_id",
@@ -111,7 +112,7 @@ pub async fn get(connection: &mut PgConnection, merchant: MerchantId, id: Receip
     let row = sqlx::query_as!(
         ReceiptRow,
         r#"SELECT r.merchant_id, r.receipt_id, r.provider, r.provider_receipt_id, r.order_id, o.trade_id AS "trade_id?", r.customer, r.provider_user, r.coin,
-                  r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.revision, r.unheard, r.unmatched_at, r.created_at,
+                  r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.seen_at, r.revision, r.unheard, r.unmatched_at, r.created_at,
                   r.updated_at
            FROM receipts r LEFT JOIN orders o ON o.merchant_id = r.merchant_id AND o.order_id = r.order_id
            WHERE r.merchant_id = $1 AND r.receipt_id = $2"#,
@@ -143,7 +144,7 @@ pub async fn list(connection: &mut PgConnection, merchant: MerchantId, filter: &
     let rows = sqlx::query_as!(
         ReceiptRow,
         r#"SELECT r.merchant_id, r.receipt_id, r.provider, r.provider_receipt_id, r.order_id, o.trade_id AS "trade_id?", r.customer, r.provider_user, r.coin,
-                  r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.revision, r.unheard, r.unmatched_at, r.created_at,
+                  r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.seen_at, r.revision, r.unheard, r.unmatched_at, r.created_at,
                   r.updated_at
            FROM receipts r LEFT JOIN orders o ON o.merchant_id = r.merchant_id AND o.order_id = r.order_id
            WHERE r.merchant_id = $1 AND ($2::boolean IS NULL OR (r.order_id IS NULL) = $2)

@@ -8,11 +8,10 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tillgate::app::private_postgres::PrivatePostgres;
 
-use crate::house::{
-    Folder, House, VAULT_KEY, basics, call, client_without_memory, connect, empty_database, execute, free_port, fresh_database, log_line,
-    payout_wish,
-};
-use crate::program::{Ended, Launch, until};
+use crate::database::{connect, empty_database, execute, fresh_database};
+use crate::house::{House, VAULT_KEY, basics, free_port};
+use crate::program::{Ended, Folder, Launch, until};
+use crate::talk::{call, client_without_memory, log_line, payout_wish};
 
 /// Both outputs, for messages.
 fn all(ended: &Ended) -> String {

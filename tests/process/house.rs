@@ -1,36 +1,38 @@
-//! A house for each test: a database of its own, a simulated FOMO, a merchant with a key, and as many gateway processes as
+//! A house for each test: a database of its own, a simulated wallet, a merchant with a key, and as many gateway processes as
 //! the test wants; and the law, which is checked at the end.
 
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::FutureExt;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
-use tillgate::app::private_postgres::{Options as PostgresOptions, PrivatePostgres};
-use tillgate::sandbox::{ClientSetup, Options, Sandbox};
+use sqlx::PgConnection;
+use tillgate::sandbox::{ClientSetup, HicoinApp, Options, Sandbox};
 
-use crate::program::{Ended, Launch, Output, Program, until};
+use crate::database::{Lock, connect, execute, fresh_database, sessions};
+use crate::law::check_law;
+use crate::program::{Ended, Folder, Launch, Output, Program, until};
+use crate::talk::{Answer, call, client_without_memory, deposit_wish, log_line, payout_wish};
 
 pub const USDT: &str = "5";
 pub const ADA: &str = "42";
 /// Secrets that must never be seen in what a process writes.
 pub const CLIENT_SECRET: &str = "canary-client-secret-7f3a";
 pub const WALLET_PWD: &str = "canary-wallet-pwd-91bc";
+pub const APP_SECRET: &str = "canary-app-secret-c04d";
 pub const DATABASE_PASSWORD: &str = "canary-database-password-52de";
 pub const VAULT_KEY: &str = "Y2FuYXJ5LXZhdWx0LWtleS1jYW5hcnktdmF1bHQta2U=";
 
 /// Times that let a test see the end of things.
-const TIMES: [(&str, &str); 10] = [
+const TIMES: [(&str, &str); 11] = [
     ("LEASE", "2s"),
     ("PROVIDER_TIMEOUT", "1s"),
     ("LOOKUP_SCHEDULE", "200ms,500ms"),
     ("POLL_SCHEDULE", "200ms,500ms"),
     ("RESEND_GAP", "200ms"),
+    ("FEED_PERIOD", "300ms"),
     ("REVIEW_AFTER", "1h"),
     ("CALLBACK_GRACE", "1s"),
     ("DEPOSIT_TTL", "10m"),
@@ -38,16 +40,25 @@ const TIMES: [(&str, &str); 10] = [
     ("SHUTDOWN_GRACE", "5s"),
 ];
 
+/// Where the merchant has his account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    Fomo,
+    Hicoin,
+}
+
 /// What differs between houses.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// FOMO refuses a trade_id that it has seen, and the account says so.
+    pub at: At,
+    /// The wallet refuses an id that it has seen, and the account says so.
     pub refuses_duplicates: bool,
 }
 
-impl Default for Plan {
-    fn default() -> Self {
-        Self { refuses_duplicates: true }
+impl Plan {
+    /// An ordinary wallet.
+    pub const fn at(at: At) -> Self {
+        Self { at, refuses_duplicates: true }
     }
 }
 
@@ -61,8 +72,9 @@ pub struct House {
     pub http: reqwest::Client,
     /// The API's port of the first gateway, which FOMO calls back.
     pub port: u16,
+    pub plan: Plan,
     /// The test's own eyes on the database.
-    eyes: tokio::sync::Mutex<PgConnection>,
+    pub eyes: tokio::sync::Mutex<PgConnection>,
     secrets: Mutex<Vec<String>>,
     outputs: Mutex<Vec<(String, Output)>>,
 }
@@ -72,117 +84,6 @@ pub struct House {
 pub struct Gateway {
     pub program: Program,
     pub management: String,
-}
-
-/// An answer of the API.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub body: Value,
-}
-
-impl Answer {
-    pub fn text(&self, key: &str) -> &str {
-        self.body[key].as_str().unwrap_or_default()
-    }
-}
-
-/// A folder that every account may enter; gone with the value.
-#[derive(Debug)]
-pub struct Folder(PathBuf);
-
-impl Folder {
-    pub fn new() -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let name = format!("tillgate-process-{}-{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).expect("a folder");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("an open folder");
-        Self(path)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        std::fs::write(&path, text).expect("a file");
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// The server that all tests of this process share.
-fn postgres() -> &'static PrivatePostgres {
-    static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
-    POSTGRES.get_or_init(|| PrivatePostgres::start(&PostgresOptions::temporary()).expect("a private Postgres"))
-}
-
-/// The address of a database, with a password that the server does not ask for.
-fn address(name: &str) -> String {
-    postgres().url(name).replacen("postgres@", &format!("postgres:{DATABASE_PASSWORD}@"), 1)
-}
-
-/// An empty database of its own.
-pub async fn empty_database() -> String {
-    new_database("").await
-}
-
-/// A database of its own, with the schema as `tillgate migrate` makes it.
-pub async fn fresh_database() -> String {
-    static TEMPLATE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-    TEMPLATE
-        .get_or_init(|| async {
-            administer("CREATE DATABASE template_house").await;
-            let folder = Folder::new();
-            let migrated = Launch::new(&["migrate"], folder.path()).with(basics(&address("template_house"), 1)).run().await;
-            assert_eq!(migrated.code, Some(0), "{}", migrated.err);
-            let mut eyes = connect(&address("postgres")).await;
-            until("nobody uses the template", async || (sessions(&mut eyes, "template_house").await == 0).then_some(())).await;
-        })
-        .await;
-    // One at a time: a template must not be in use while it is copied.
-    let _one = ONE.lock().await;
-    new_database("TEMPLATE template_house").await
-}
-
-async fn new_database(like: &str) -> String {
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    let name = format!("house_{}", LAST.fetch_add(1, Ordering::Relaxed));
-    administer(&format!("CREATE DATABASE {name} {like}")).await;
-    address(&name)
-}
-
-async fn administer(sql: &str) {
-    execute(&mut connect(&address("postgres")).await, sql).await;
-}
-
-/// A connection for looking, and for standing in the way.
-pub async fn connect(database: &str) -> PgConnection {
-    PgConnection::connect(database).await.expect("a connection")
-}
-
-pub async fn execute(connection: &mut PgConnection, sql: &str) {
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(connection).await.expect(sql);
-}
-
-/// How many sessions of gateways a database has.
-async fn sessions(eyes: &mut PgConnection, of: &str) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'tillgate'")
-        .bind(of)
-        .fetch_one(eyes)
-        .await
-        .expect("a count")
 }
 
 /// A port that nobody uses, below those that the kernel gives to clients: it stays free while its process is away.
@@ -214,7 +115,7 @@ pub fn basics(database: &str, port: u16) -> Vec<(String, String)> {
 impl House {
     /// A house on an ordinary FOMO.
     pub async fn open() -> Self {
-        Self::with(Plan::default()).await
+        Self::with(Plan::at(At::Fomo)).await
     }
 
     /// A house as planned.
@@ -224,6 +125,8 @@ impl House {
             manual_callbacks: true,
             duplicate_check: plan.refuses_duplicates,
             clients: vec![client.clone()],
+            hicoin_apps: vec![HicoinApp { app_secret: APP_SECRET.to_owned(), ..HicoinApp::default() }],
+            hicoin_auto_advance: true,
             ..Options::default()
         };
         let sandbox = Sandbox::start(options).await.expect("the sandbox");
@@ -237,15 +140,21 @@ impl House {
             folder: Folder::new(),
             http: client_without_memory(),
             port: free_port(),
-            secrets: Mutex::new([CLIENT_SECRET, WALLET_PWD, DATABASE_PASSWORD, VAULT_KEY].map(str::to_owned).to_vec()),
+            plan,
+            secrets: Mutex::new([CLIENT_SECRET, WALLET_PWD, APP_SECRET, DATABASE_PASSWORD, VAULT_KEY].map(str::to_owned).to_vec()),
             outputs: Mutex::default(),
         };
-        let file = house.folder.write("merchants.toml", &merchants(&house.sandbox, &client, plan.refuses_duplicates));
+        let file = house.folder.write("merchants.toml", &merchants(&house.sandbox, &client, plan));
         let applied = house.run(&["merchant", "apply", &file.display().to_string()]).await;
         assert_eq!(applied.code, Some(0), "{}", applied.err);
         house.key = house.make_key("admin").await;
-        let session = house.sandbox.create_user(ADA, "Ada", &[(USDT, Decimal::from(1000))]);
-        house.secrets().push(session);
+        match plan.at {
+            At::Fomo => {
+                let session = house.sandbox.create_user(ADA, "Ada", &[(USDT, Decimal::from(1000))]);
+                house.secrets().push(session);
+            }
+            At::Hicoin => house.register_customers().await,
+        }
         house
     }
 
@@ -265,7 +174,7 @@ impl House {
 
     /// A command of this house, to be started.
     pub fn launch(&self, args: &[&str]) -> Launch {
-        let secrets = [("ACME_FOMO_SECRET", CLIENT_SECRET), ("ACME_FOMO_PWD", WALLET_PWD)];
+        let secrets = [("ACME_FOMO_SECRET", CLIENT_SECRET), ("ACME_FOMO_PWD", WALLET_PWD), ("ACME_HICOIN_SECRET", APP_SECRET)];
         Launch::new(args, self.folder.path()).with(basics(&self.database, self.port)).with(secrets)
     }
 
@@ -307,6 +216,17 @@ impl House {
             _ => None,
         };
         let gateway = self.serve_with(role, &[&[("TILLGATE__DATABASE__MAX_CONNECTIONS", "1")], variables].concat()).await;
+        match self.plan.at {
+            At::Fomo => self.warm_up_at_fomo().await,
+            At::Hicoin => self.warm_up_at_hicoin().await,
+        }
+        if let Some(other) = other {
+            other.program.kill().await;
+        }
+        gateway
+    }
+
+    async fn warm_up_at_fomo(&self) {
         self.link_ada().await;
         self.payout("warm-payout").await;
         self.comes_to("warm-payout", &["succeeded"]).await;
@@ -316,10 +236,6 @@ impl House {
         let delivered = self.sandbox.deliver_callbacks().await;
         assert!(delivered.iter().all(|one| one.status_code == 200), "{delivered:?}");
         self.comes_to("warm-deposit", &["succeeded"]).await;
-        if let Some(other) = other {
-            other.program.kill().await;
-        }
-        gateway
     }
 
     /// How a probe answers. `None`: it takes no connection.
@@ -376,10 +292,10 @@ impl House {
         until(&what, async || self.place(trade_id).await.filter(|place| places.contains(&place.as_str()))).await
     }
 
-    /// Waits until so many calls hang at FOMO.
+    /// Waits until so many calls hang at the wallet.
     pub async fn held(&self, count: usize) {
         let held = tokio::time::timeout(crate::program::PATIENCE, self.sandbox.wait_for_held(count));
-        held.await.expect("a call hangs at FOMO");
+        held.await.expect("a call hangs at the wallet");
     }
 
     /// Stands in the way of whoever needs this table.
@@ -400,6 +316,22 @@ impl House {
         sqlx::query_scalar("SELECT count(*) FROM attempts JOIN orders USING (merchant_id, order_id) WHERE trade_id = $1 AND state = $2")
             .bind(trade_id)
             .bind(state)
+            .fetch_one(&mut *self.eyes.lock().await)
+            .await
+            .expect("a count")
+    }
+
+    /// How many orders were looked for in vain.
+    pub async fn absent(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM tasks WHERE absent_since IS NOT NULL")
+            .fetch_one(&mut *self.eyes.lock().await)
+            .await
+            .expect("a count")
+    }
+
+    /// How many tasks a worker would take now.
+    pub async fn due(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM tasks WHERE due_at <= now() AND (leased_until IS NULL OR leased_until <= now())")
             .fetch_one(&mut *self.eyes.lock().await)
             .await
             .expect("a count")
@@ -464,141 +396,26 @@ impl House {
 }
 
 /// Runs a case beside others; gives its name if it fails.
-pub async fn watched(name: &'static str, case: impl Future<Output = ()>) -> Option<&'static str> {
+pub async fn watched(name: String, case: impl Future<Output = ()>) -> Option<String> {
     AssertUnwindSafe(case).catch_unwind().await.err().map(|_| name)
 }
 
-/// Fails with the names of the cases that failed.
-pub fn report(cases: Vec<Option<&'static str>>) {
-    let failed: Vec<&str> = cases.into_iter().flatten().collect();
-    assert!(failed.is_empty(), "these cases fail: {failed:#?}");
-}
-
-/// A table that nobody else can use.
-#[derive(Debug)]
-pub struct Lock {
-    connection: PgConnection,
-    table: &'static str,
-}
-
-impl Lock {
-    /// Waits until a gateway's statement waits for the table.
-    pub async fn blocks(&mut self) {
-        let table = self.table;
-        let what = format!("a statement waits for {table}");
-        until(&what, async || (!waiting(&mut self.connection, table).await.is_empty()).then_some(())).await;
-    }
-
-    /// Goes out of the way: what waits is done, whether its sender is still there or not.
-    pub async fn release(mut self) {
-        execute(&mut self.connection, "COMMIT").await;
-    }
-
-    /// Ends what waits, as when the database itself dies: of the statement nothing is left.
-    pub async fn end_who_waits(&mut self) {
-        for pid in waiting(&mut self.connection, self.table).await {
-            sqlx::query("SELECT pg_terminate_backend($1)").bind(pid).execute(&mut self.connection).await.expect("an end");
-        }
-    }
-}
-
-async fn waiting(connection: &mut PgConnection, table: &str) -> Vec<i32> {
-    sqlx::query_scalar(
-        "SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-         WHERE NOT l.granted AND a.datname = current_database() AND a.application_name = 'tillgate' AND l.relation = $1::regclass",
-    )
-    .bind(table)
-    .fetch_all(connection)
-    .await
-    .expect("who waits")
-}
-
 /// The merchant's file; the secrets come from the environment.
-fn merchants(sandbox: &Sandbox, client: &ClientSetup, trusted: bool) -> String {
-    format!(
-        "[[merchant]]\nname = \"acme\"\n[merchant.fomo]\nbase_url = \"{}\"\nclient_id = \"{}\"\nclient_secret = {{ env = \"ACME_FOMO_SECRET\" }}\n\
-         wallet_pwd = {{ env = \"ACME_FOMO_PWD\" }}\nredirect_uri = \"{}\"\ntrust_duplicate_refusal = {trusted}\n",
-        sandbox.fomo_base_url(),
-        client.client_id,
-        client.redirect_uri,
-    )
-}
-
-/// A client that makes a connection for each request.
-pub fn client_without_memory() -> reqwest::Client {
-    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(20));
-    client.build().expect("a client")
-}
-
-/// Sends one request.
-pub async fn call(
-    http: &reqwest::Client,
-    api: &str,
-    key: &str,
-    method: &str,
-    path: &str,
-    body: Option<&Value>,
-) -> Result<Answer, reqwest::Error> {
-    let mut request = http.request(method.parse().expect("a method"), format!("{api}{path}")).bearer_auth(key);
-    if let Some(body) = body {
-        request = request.json(body);
-    }
-    let response = request.send().await?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let text = response.text().await?;
-    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Ok(Answer { status, headers, body })
-}
-
-pub fn payout_wish(trade_id: &str) -> Value {
-    let destination = json!({ "type": "fomo_user", "user_id": ADA });
-    json!({ "trade_id": trade_id, "provider": "fomo", "coin": "usdt", "amount": "12.5", "destination": destination })
-}
-
-pub fn deposit_wish(trade_id: &str) -> Value {
-    json!({ "trade_id": trade_id, "provider": "fomo", "coin": "usdt", "amount": "12.5", "customer": "ada" })
-}
-
-/// The first log line with this message.
-pub fn log_line(log: &str, message: &str) -> Option<Value> {
-    log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line["message"] == message)
-}
-
-/// The law, as far as it shows in the database and in FOMO's books.
-async fn check_law(house: &House) {
-    let mut database = connect(&house.database).await;
-    let broken: Vec<(String, String)> = sqlx::query_as(
-        "SELECT 'steps without a gap', trade_id FROM orders o
-         WHERE (SELECT array_agg(sequence ORDER BY sequence) FROM steps s WHERE s.merchant_id = o.merchant_id AND s.order_id = o.order_id)
-               IS DISTINCT FROM (SELECT array_agg(n) FROM generate_series(1, o.sequence) n)
-         UNION ALL
-         SELECT 'an event for each step', trade_id FROM orders o
-         WHERE (SELECT count(*) FROM events e WHERE e.merchant_id = o.merchant_id AND e.order_id = o.order_id) <> o.sequence
-         UNION ALL
-         SELECT 'received is the sum of receipts', trade_id FROM orders o
-         WHERE kind = 'deposit' AND amount_received <>
-               (SELECT coalesce(sum(amount), 0) FROM receipts r WHERE r.merchant_id = o.merchant_id AND r.order_id = o.order_id)
-         UNION ALL
-         SELECT 'the last step is where the order is', trade_id FROM orders o
-         WHERE NOT EXISTS (SELECT FROM steps s WHERE s.merchant_id = o.merchant_id AND s.order_id = o.order_id
-                           AND s.sequence = o.sequence AND s.status = o.status AND s.stage IS NOT DISTINCT FROM o.stage)
-         UNION ALL
-         SELECT 'a final order has no task', trade_id FROM orders o JOIN tasks t USING (merchant_id, order_id) WHERE o.is_final
-         UNION ALL
-         SELECT 'no attempt is open', trade_id FROM orders o JOIN attempts a USING (merchant_id, order_id) WHERE a.state = 'open'
-         UNION ALL
-         SELECT 'nobody disagrees', trade_id FROM orders o JOIN discrepancies d USING (merchant_id, order_id)",
-    )
-    .fetch_all(&mut database)
-    .await
-    .expect("the law can be checked");
-    assert!(broken.is_empty(), "the law is broken: {broken:?}");
-    let orders: Vec<(String, String, String)> =
-        sqlx::query_as("SELECT trade_id, kind, status FROM orders").fetch_all(&mut database).await.expect("orders");
-    for (trade_id, kind, status) in orders {
-        let executions = house.sandbox.executions(&trade_id);
-        assert!(executions <= 1, "{trade_id} was carried out {executions} times");
-        assert!(status != "succeeded" || executions == 1, "{kind} {trade_id} succeeded, and FOMO did not move the money");
-        assert!(status != "failed" || executions == 0, "{kind} {trade_id} failed, and FOMO moved the money");
-    }
+fn merchants(sandbox: &Sandbox, client: &ClientSetup, plan: Plan) -> String {
+    let account = match plan.at {
+        At::Fomo => format!(
+            "[merchant.fomo]\nbase_url = \"{}\"\nclient_id = \"{}\"\nclient_secret = {{ env = \"ACME_FOMO_SECRET\" }}\n\
+             wallet_pwd = {{ env = \"ACME_FOMO_PWD\" }}\nredirect_uri = \"{}\"\n",
+            sandbox.fomo_base_url(),
+            client.client_id,
+            client.redirect_uri,
+        ),
+        At::Hicoin => format!(
+            "[merchant.hicoin]\nbase_url = \"{}\"\napp_id = \"{}\"\napp_secret = {{ env = \"ACME_HICOIN_SECRET\" }}\npayout_uid = \"{}\"\n",
+            sandbox.hicoin_base_url(),
+            HicoinApp::default().app_id,
+            HicoinApp::default().uid,
+        ),
+    };
+    format!("[[merchant]]\nname = \"acme\"\n{account}trust_duplicate_refusal = {}\n", plan.refuses_duplicates)
 }

@@ -1,11 +1,13 @@
 //! `kill -9` at every moment of an order. Whatever was under way, the next start brings the order to the same end, and
 //! FOMO's books show it once (law 12).
 
-use futures_util::future::{FutureExt, LocalBoxFuture, join_all};
+use futures_util::future::{FutureExt, LocalBoxFuture};
 use tillgate::sandbox::{Fault, Times};
 
-use crate::house::{Gateway, House, Lock, deposit_wish, payout_wish, report, watched};
+use crate::house::{Gateway, House};
+use crate::moments::{kill, side_by_side, stop};
 use crate::program::until;
+use crate::talk::{call, deposit_wish, payout_wish};
 
 /// The process that is killed has time to come to its moment.
 const PATIENT: [(&str, &str); 2] = [("TILLGATE__TIMING__LEASE", "5s"), ("TILLGATE__TIMING__PROVIDER_TIMEOUT", "4s")];
@@ -58,7 +60,7 @@ const OF_A_PAYOUT: [Moment; 14] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payout_survives_kill_9_at_every_moment_and_is_paid_once() {
     let all = OF_A_PAYOUT.iter().map(|moment| {
-        watched(moment.name, async {
+        (moment.name.to_owned(), async {
             let house = House::open().await;
             (moment.story)(&house).await;
             let gateway = house.serve("all").await;
@@ -75,7 +77,7 @@ async fn a_payout_survives_kill_9_at_every_moment_and_is_paid_once() {
             finish(moment.name, &place, house, gateway, PAYOUT).await;
         })
     });
-    report(join_all(all).await);
+    side_by_side(all).await;
 }
 
 const OF_A_DEPOSIT: [Moment; 12] = [
@@ -96,7 +98,7 @@ const OF_A_DEPOSIT: [Moment; 12] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_survives_kill_9_at_every_moment_and_is_counted_once() {
     let all = OF_A_DEPOSIT.iter().map(|moment| {
-        watched(moment.name, async {
+        (moment.name.to_owned(), async {
             let house = House::open().await;
             (moment.story)(&house).await;
             let gateway = house.serve("all").await;
@@ -118,28 +120,20 @@ async fn a_deposit_survives_kill_9_at_every_moment_and_is_counted_once() {
             finish(moment.name, &place, house, gateway, DEPOSIT).await;
         })
     });
-    report(join_all(all).await);
+    side_by_side(all).await;
 }
 
 async fn finish(name: &str, place: &str, house: House, gateway: Gateway, trade_id: &str) {
     house.at_rest().await;
-    gateway.program.terminate();
-    let ended = gateway.program.end().await;
-    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    stop(gateway).await;
     house.sandbox.deliver_callbacks().await;
     assert_eq!(house.sandbox.executions(trade_id), 1);
     println!("{name:<72} -> {place}, executions: {}", house.sandbox.executions(trade_id));
     house.close().await;
 }
 
-async fn kill(gateway: Gateway) {
-    let ended = gateway.program.kill().await;
-    assert_eq!(ended.code, None, "it was killed and did not end by itself: {}", ended.err);
-}
-
-/// A gateway whose statements are carried out also after its death (`warm`), or any.
 async fn serve(house: &House, role: &str, warm: bool) -> Gateway {
-    if warm { house.serve_warm(role, &PATIENT).await } else { house.serve_with(role, &PATIENT).await }
+    house.serve_perhaps_warm(role, warm, &PATIENT).await
 }
 
 /// The order is stored by a process that does not work, and that is gone.
@@ -148,17 +142,6 @@ async fn store_payout(house: &House) {
     house.payout(PAYOUT).await;
     kill(api).await;
     assert_eq!(house.place(PAYOUT).await.as_deref(), Some("queued"));
-}
-
-/// The gateway is killed while its statement waits for the table. What it had asked for is carried out when the lock is
-/// released, or, if it shall not be committed, is lost with its session.
-async fn die(house: &House, gateway: Gateway, lock: &mut Lock, committed: bool) {
-    lock.blocks().await;
-    kill(gateway).await;
-    if !committed {
-        lock.end_who_waits().await;
-        house.nobody_left().await;
-    }
 }
 
 async fn before_any_worker(house: &House) {
@@ -177,22 +160,17 @@ async fn worker_before_the_payout(house: &House, warm: bool) -> Gateway {
 
 async fn claiming_the_task(house: &House) {
     let worker = worker_before_the_payout(house, true).await;
-    let mut lock = house.lock("tasks").await;
+    let lock = house.lock("tasks").await;
     worker.program.resume();
-    lock.blocks().await;
-    kill(worker).await;
-    lock.release().await;
-    house.nobody_left().await;
+    house.dies_waiting(worker, lock, 1, true).await;
     assert_eq!(house.sandbox.calls_for("pay_user", PAYOUT), 0);
 }
 
 async fn claiming(house: &House, committed: bool) {
     let worker = worker_before_the_payout(house, committed).await;
-    let mut lock = house.lock("attempts").await;
+    let lock = house.lock("attempts").await;
     worker.program.resume();
-    die(house, worker, &mut lock, committed).await;
-    lock.release().await;
-    house.nobody_left().await;
+    house.dies_waiting(worker, lock, 1, committed).await;
     assert_eq!(house.attempts(PAYOUT, "open").await, i64::from(committed));
     assert_eq!(house.sandbox.calls_for("pay_user", PAYOUT), 0, "nothing is sent before its attempt is committed");
 }
@@ -216,11 +194,9 @@ async fn recording(house: &House, committed: bool) {
     let gateway = serve(house, "all", committed).await;
     house.payout(PAYOUT).await;
     house.held(1).await;
-    let mut lock = house.lock("steps").await;
+    let lock = house.lock("steps").await;
     house.sandbox.release();
-    die(house, gateway, &mut lock, committed).await;
-    lock.release().await;
-    house.nobody_left().await;
+    house.dies_waiting(gateway, lock, 1, committed).await;
     assert_eq!(house.attempts(PAYOUT, "open").await, i64::from(!committed));
 }
 
@@ -235,13 +211,11 @@ async fn hearing(house: &House, committed: bool) {
 
 /// FOMO gets no 200 for its callback, whether it was stored or not.
 async fn die_while_storing_the_callback(house: &House, gateway: Gateway, committed: bool) {
-    let mut lock = house.lock("reports").await;
+    let lock = house.lock("reports").await;
     let sandbox = house.sandbox.clone();
     let callback = tokio::spawn(async move { sandbox.deliver_callbacks().await });
-    die(house, gateway, &mut lock, committed).await;
+    house.dies_waiting(gateway, lock, 1, committed).await;
     house.sandbox.release();
-    lock.release().await;
-    house.nobody_left().await;
     let delivered = callback.await.expect("a callback");
     assert!(delivered.iter().all(|one| one.status_code != 200), "a 200 before the commit: {delivered:?}");
     assert_eq!(house.sandbox.pending_callbacks().len(), 1);
@@ -273,7 +247,7 @@ async fn second_call(house: &House) {
 fn ask_in_vain(house: &House) -> tokio::task::JoinHandle<()> {
     let (http, api, key) = (house.http.clone(), house.api(), house.key.clone());
     tokio::spawn(async move {
-        let answer = crate::house::call(&http, &api, &key, "POST", "/v1/deposits", Some(&deposit_wish(DEPOSIT))).await;
+        let answer = call(&http, &api, &key, "POST", "/v1/deposits", Some(&deposit_wish(DEPOSIT))).await;
         assert!(answer.is_err(), "it was answered: {answer:?}");
     })
 }
@@ -281,11 +255,9 @@ fn ask_in_vain(house: &House) -> tokio::task::JoinHandle<()> {
 async fn creating(house: &House, committed: bool) {
     let gateway = serve(house, "all", committed).await;
     house.link_ada().await;
-    let mut lock = house.lock("orders").await;
+    let lock = house.lock("orders").await;
     let asked = ask_in_vain(house);
-    die(house, gateway, &mut lock, committed).await;
-    lock.release().await;
-    house.nobody_left().await;
+    house.dies_waiting(gateway, lock, 1, committed).await;
     asked.await.expect("no answer");
     assert_eq!(house.place(DEPOSIT).await.as_deref(), committed.then_some("created"));
     assert_eq!(house.sandbox.calls_for("pre_pay", DEPOSIT), 0, "nothing is sent before its attempt is committed");
@@ -311,11 +283,9 @@ async fn offering(house: &House, committed: bool) {
     house.link_ada().await;
     let asked = ask_in_vain(house);
     house.held(1).await;
-    let mut lock = house.lock("steps").await;
+    let lock = house.lock("steps").await;
     house.sandbox.release();
-    die(house, gateway, &mut lock, committed).await;
-    lock.release().await;
-    house.nobody_left().await;
+    house.dies_waiting(gateway, lock, 1, committed).await;
     asked.await.expect("no answer");
     assert_eq!(house.attempts(DEPOSIT, "open").await, i64::from(!committed));
 }
@@ -367,10 +337,8 @@ async fn looking(house: &House) {
 
 async fn proving(house: &House, committed: bool) {
     let gateway = ask_for_the_proof(house, Fault::HangAfter, committed).await;
-    let mut lock = house.lock("receipts").await;
+    let lock = house.lock("receipts").await;
     house.sandbox.release();
-    die(house, gateway, &mut lock, committed).await;
-    lock.release().await;
-    house.nobody_left().await;
+    house.dies_waiting(gateway, lock, 1, committed).await;
     assert_eq!(house.place(DEPOSIT).await.as_deref(), Some(if committed { "succeeded" } else { "processing/verifying" }));
 }

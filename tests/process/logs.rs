@@ -4,8 +4,9 @@
 use serde_json::{Value, json};
 use tillgate::sandbox::{Fault, Times};
 
-use crate::house::{ADA, House, USDT, call, deposit_wish, log_line};
+use crate::house::{ADA, House, USDT};
 use crate::program::until;
+use crate::talk::{call, deposit_wish, log_line};
 
 /// Every line of a gateway's log.
 fn lines(log: &str) -> Vec<Value> {

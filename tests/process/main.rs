@@ -1,13 +1,23 @@
 //! The real binary, as the operator runs it: processes that are killed, paused, stopped and restarted at the worst
-//! moments, and every command of the command line. Postgres and FOMO are private to this target; the processes are
+//! moments, and every command of the command line. Postgres and the wallets are private to this target; the processes are
 //! others than the test's own, so that waiting means looking again and again until a deadline.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod chaos;
 mod command_line;
+mod database;
+mod hicoin;
 mod house;
 mod kill;
+mod kill_hicoin;
+mod kill_incoming;
+mod law;
 mod logs;
+mod moments;
 mod pause;
+mod pause_hicoin;
+mod pause_incoming;
 mod program;
 mod stop;
+mod talk;

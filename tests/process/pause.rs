@@ -1,10 +1,10 @@
 //! SIGSTOP: a process that stands still for longer than its lease and then goes on as if nothing had happened, while
 //! another one has taken its work over. This is what `kill -9` alone does not find.
 
-use futures_util::future::join_all;
 use tillgate::sandbox::{Fault, Times};
 
-use crate::house::{Gateway, House, Plan, connect, report, watched};
+use crate::house::{At, Gateway, House, Plan};
+use crate::moments::{side_by_side, stop};
 use crate::program::until;
 
 const PAYOUT: &str = "the-payout";
@@ -134,11 +134,11 @@ const CASES: [Case; 10] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_stood_still_for_longer_than_its_lease_pays_nothing_twice() {
-    report(join_all(CASES.iter().map(|case| watched(case.name, play(case)))).await);
+    side_by_side(CASES.iter().map(|case| (case.name.to_owned(), play(case)))).await;
 }
 
 async fn play(case: &Case) {
-    let house = House::with(Plan { refuses_duplicates: case.refuses_duplicates }).await;
+    let house = House::with(Plan { refuses_duplicates: case.refuses_duplicates, ..Plan::at(At::Fomo) }).await;
     // It carries out an order first, so that all its statements are prepared; then it stands still until the payout is there.
     let first = house.serve_warm("worker", &PATIENT).await;
     first.program.pause();
@@ -147,18 +147,14 @@ async fn play(case: &Case) {
     bring_to(&house, &first, &case.moment).await;
 
     let second = house.serve("worker").await;
-    leases_are_over(&house).await;
+    house.leases_are_over().await;
     house.comes_to(PAYOUT, &[case.meanwhile]).await;
     first.program.resume();
     if !matches!(case.moment, Moment::AtFomo(Fault::HangAfter)) {
         house.sandbox.release();
     }
-    // It finishes what it believes to be its own, and only then stops.
-    let settled = until("the paused process works again", async || (house.probe(&first, "/readyz").await == Some(200)).then_some(()));
-    settled.await;
-    first.program.terminate();
-    let ended = first.program.end().await;
-    assert_eq!(ended.code, Some(0), "{}: {}", case.name, ended.err);
+    house.works_again(&first).await;
+    stop(first).await;
     house.sandbox.release();
     let end = until(case.name, async || {
         house.sandbox.deliver_callbacks().await;
@@ -167,8 +163,7 @@ async fn play(case: &Case) {
     .await;
     house.at_rest().await;
     for gateway in [api, second] {
-        gateway.program.terminate();
-        assert_eq!(gateway.program.end().await.code, Some(0));
+        stop(gateway).await;
     }
     let (executions, calls) = (house.sandbox.executions(PAYOUT), house.sandbox.calls_for("pay_user", PAYOUT));
     println!("{:<72} -> {end}, executions: {executions}, calls: {calls}", case.name);
@@ -195,45 +190,22 @@ async fn bring_to(house: &House, process: &Gateway, moment: &Moment) {
             house.held(1).await;
             process.program.pause();
         }
-        Moment::Reading => stop_at(house, process, "orders", true).await,
-        Moment::Claimed => stop_at(house, process, "attempts", true).await,
-        Moment::Claiming => stop_at(house, process, "attempts", false).await,
+        Moment::Reading => resume_until(house, process, "orders", true).await,
+        Moment::Claimed => resume_until(house, process, "attempts", true).await,
+        Moment::Claiming => resume_until(house, process, "attempts", false).await,
         Moment::Recording => {
             process.program.resume();
             house.held(1).await;
-            let mut lock = house.lock("steps").await;
+            let lock = house.lock("steps").await;
             house.sandbox.release();
-            lock.blocks().await;
-            process.program.pause();
-            lock.end_who_waits().await;
-            lock.release().await;
+            house.stands_still_at(process, lock, false).await;
         }
     }
 }
 
-/// The process stands still at a statement that is carried out meanwhile, or is not.
-async fn stop_at(house: &House, process: &Gateway, table: &'static str, carried_out: bool) {
-    let mut lock = house.lock(table).await;
+/// The process goes on until it needs the table.
+async fn resume_until(house: &House, process: &Gateway, table: &'static str, carried_out: bool) {
+    let lock = house.lock(table).await;
     process.program.resume();
-    lock.blocks().await;
-    process.program.pause();
-    if !carried_out {
-        lock.end_who_waits().await;
-    }
-    lock.release().await;
-}
-
-/// Waits until every lease that was given before now is over.
-async fn leases_are_over(house: &House) {
-    let mut eyes = connect(&house.database).await;
-    let (since,): (time::OffsetDateTime,) = sqlx::query_as("SELECT now()").fetch_one(&mut eyes).await.expect("the present");
-    until("the leases are over", async || {
-        let over: bool = sqlx::query_scalar("SELECT now() > $1 + interval '3200 milliseconds'")
-            .bind(since)
-            .fetch_one(&mut eyes)
-            .await
-            .expect("the present");
-        over.then_some(())
-    })
-    .await;
+    house.stands_still_at(process, lock, carried_out).await;
 }

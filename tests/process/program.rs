@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,11 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
         }
     };
     tokio::time::timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("in vain: {what}"))
+}
+
+/// Lets time pass: for a schedule, whose moments are what is tested. Nothing is waited for by this.
+pub async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 /// What a process has written so far.
@@ -178,6 +184,39 @@ impl Program {
         };
         let seen = tokio::time::timeout(PATIENCE, seen).await;
         seen.unwrap_or_else(|_| panic!("it does not say {what}:\n{}\n{}", self.output.out(), self.output.err()))
+    }
+}
+
+/// A folder that every account may enter; gone with the value.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let name = format!("tillgate-process-{}-{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).expect("a folder");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("an open folder");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

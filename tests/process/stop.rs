@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tillgate::sandbox::{Fault, Times};
 
-use crate::house::{Gateway, House, call, client_without_memory, deposit_wish, free_port, log_line, payout_wish};
+use crate::house::{Gateway, House, free_port};
 use crate::program::{Ended, until};
+use crate::talk::{call, client_without_memory, deposit_wish, log_line, payout_wish};
 
 const PAYOUT: &str = "the-payout";
 const DEPOSIT: &str = "the-deposit";
@@ -121,7 +122,7 @@ async fn a_stop_does_not_outlast_its_grace_though_the_database_stands_still() {
     let house = House::open().await;
     let gateway = house.serve_with("all", &[("TILLGATE__TIMING__SHUTDOWN_GRACE", "500ms")]).await;
     let mut lock = house.lock("tasks").await;
-    lock.blocks().await;
+    lock.blocks(1).await;
     gateway.program.terminate();
     let ended = tokio::time::timeout(Duration::from_secs(5), gateway.program.end()).await.expect("it does not outlast its grace");
     assert_eq!(ended.code, Some(1), "{}", ended.err);

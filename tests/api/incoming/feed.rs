@@ -81,6 +81,7 @@ async fn what_was_stored_and_not_heard_of_is_heard_by_whoever_comes_next() {
         address: None,
         txid: Some("0x1"),
         confirmations: Some(11),
+        seen_at: None,
         sealed_raw: None,
     };
     let page = Page {
@@ -89,7 +90,7 @@ async fn what_was_stored_and_not_heard_of_is_heard_by_whoever_comes_next() {
         asked: &[],
         missing: &[],
         cursor: Some(number),
-        schedule: &[5.0],
+        schedule: &[5000],
         grace: Duration::from_hours(24),
         now,
         leased_until: now + Duration::from_secs(30),

@@ -1,0 +1,115 @@
+//! The databases of the houses: one private server, a database for each house, and the ways of standing in somebody's way there.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::{Connection, PgConnection};
+use tillgate::app::private_postgres::{Options as PostgresOptions, PrivatePostgres};
+
+use crate::house::{DATABASE_PASSWORD, basics};
+use crate::program::{Folder, Launch, until};
+
+/// The server that all tests of this process share.
+fn postgres() -> &'static PrivatePostgres {
+    static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
+    POSTGRES.get_or_init(|| PrivatePostgres::start(&PostgresOptions::temporary()).expect("a private Postgres"))
+}
+
+/// The address of a database, with a password that the server does not ask for.
+fn address(name: &str) -> String {
+    postgres().url(name).replacen("postgres@", &format!("postgres:{DATABASE_PASSWORD}@"), 1)
+}
+
+/// An empty database of its own.
+pub async fn empty_database() -> String {
+    new_database("").await
+}
+
+/// A database of its own, with the schema as `tillgate migrate` makes it.
+pub async fn fresh_database() -> String {
+    static TEMPLATE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    TEMPLATE
+        .get_or_init(|| async {
+            administer("CREATE DATABASE template_house").await;
+            let folder = Folder::new();
+            let migrated = Launch::new(&["migrate"], folder.path()).with(basics(&address("template_house"), 1)).run().await;
+            assert_eq!(migrated.code, Some(0), "{}", migrated.err);
+            let mut eyes = connect(&address("postgres")).await;
+            until("nobody uses the template", async || (sessions(&mut eyes, "template_house").await == 0).then_some(())).await;
+        })
+        .await;
+    // One at a time: a template must not be in use while it is copied.
+    let _one = ONE.lock().await;
+    new_database("TEMPLATE template_house").await
+}
+
+async fn new_database(like: &str) -> String {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let name = format!("house_{}", LAST.fetch_add(1, Ordering::Relaxed));
+    administer(&format!("CREATE DATABASE {name} {like}")).await;
+    address(&name)
+}
+
+async fn administer(sql: &str) {
+    execute(&mut connect(&address("postgres")).await, sql).await;
+}
+
+/// A connection for looking, and for standing in the way.
+pub async fn connect(database: &str) -> PgConnection {
+    PgConnection::connect(database).await.expect("a connection")
+}
+
+pub async fn execute(connection: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(connection).await.expect(sql);
+}
+
+/// How many sessions of gateways a database has.
+pub async fn sessions(eyes: &mut PgConnection, of: &str) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'tillgate'")
+        .bind(of)
+        .fetch_one(eyes)
+        .await
+        .expect("a count")
+}
+
+/// A table that nobody else can use.
+#[derive(Debug)]
+pub struct Lock {
+    pub connection: PgConnection,
+    pub table: &'static str,
+}
+
+impl Lock {
+    /// Waits until so many of the gateways' statements wait for the table.
+    pub async fn blocks(&mut self, count: usize) {
+        let table = self.table;
+        let what = format!("{count} statements wait for {table}");
+        until(&what, async || (waiting(&mut self.connection, table).await.len() >= count).then_some(())).await;
+    }
+
+    /// Goes out of the way: what waits is done, whether its sender is still there or not.
+    pub async fn release(mut self) {
+        execute(&mut self.connection, "COMMIT").await;
+    }
+
+    /// Ends what waits, as when the database itself dies: of the statement nothing is left.
+    pub async fn end_who_waits(&mut self) {
+        for pid in waiting(&mut self.connection, self.table).await {
+            sqlx::query("SELECT pg_terminate_backend($1)").bind(pid).execute(&mut self.connection).await.expect("an end");
+        }
+    }
+}
+
+async fn waiting(connection: &mut PgConnection, table: &str) -> Vec<i32> {
+    // Within a transaction the server would show the same picture again and again.
+    execute(connection, "SELECT pg_stat_clear_snapshot()").await;
+    sqlx::query_scalar(
+        "SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+         WHERE NOT l.granted AND a.datname = current_database() AND a.application_name = 'tillgate' AND l.relation = $1::regclass",
+    )
+    .bind(table)
+    .fetch_all(connection)
+    .await
+    .expect("who waits")
+}
