@@ -99,6 +99,7 @@ async fn play(seed: u64, refuses_duplicates: bool) {
             }
         };
         let all = async {
+            until("the customers are known", async || house.customers.initialized().then_some(())).await;
             let (numbers, ()) = join(pay_in(&house, ports, &mut chain, &signs), pay_out(&house, ports, &mut backend, &signs)).await;
             signs.over.store(true, Ordering::Relaxed);
             numbers

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use tillgate::sandbox::{HicoinApp, HicoinError, HicoinTo};
 
 use crate::house::House;
-use crate::moments::stop;
 use crate::program::until;
 use crate::talk::Answer;
 
@@ -82,18 +81,23 @@ pub fn deposit_wish(trade_id: &str, customer: &str, amount: Decimal) -> Value {
 }
 
 impl House {
-    /// Ada and Bob are known at Hicoin, and there is money to pay out.
-    pub async fn register_customers(&self) {
+    /// There is money to pay out: the merchant's, and Ada's.
+    pub fn fund_hicoin(&self) {
         for uid in [HicoinApp::default().uid, ADA_UID] {
             self.sandbox.set_hicoin_balance(None, uid, "ETH", Decimal::from(1000)).expect("a balance");
         }
-        let api = self.serve("api").await;
+    }
+
+    /// Ada and Bob become known at Hicoin.
+    pub async fn register_customers(&self) {
         for customer in ["ada", "bob"] {
             let wish = json!({ "customer": customer, "email": format!("{customer}@shop.example") });
-            let made = self.post("/v1/customers", &wish).await;
-            assert_eq!(made.status, 201, "{:?}", made.body);
+            until(&format!("{customer} is registered"), async || {
+                let made = self.try_call("POST", "/v1/customers", Some(&wish)).await.ok()?;
+                matches!(made.status, 200 | 201).then_some(())
+            })
+            .await;
         }
-        stop(api).await;
     }
 
     /// A payout comes to its end.

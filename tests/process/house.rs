@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use tillgate::sandbox::{ClientSetup, HicoinApp, Options, Sandbox};
 
-use crate::database::{Lock, connect, execute, fresh_database, sessions};
+use crate::database::{Lock, connect, execute, fresh_database};
 use crate::law::check_law;
 use crate::program::{Ended, Folder, Launch, Output, Program, until};
 use crate::talk::{Answer, call, client_without_memory, deposit_wish, log_line, payout_wish};
@@ -73,6 +73,8 @@ pub struct House {
     /// The API's port of the first gateway, which FOMO calls back.
     pub port: u16,
     pub plan: Plan,
+    /// Ada and Bob are known at Hicoin from the first gateway with an API on.
+    pub customers: tokio::sync::OnceCell<()>,
     /// The test's own eyes on the database.
     pub eyes: tokio::sync::Mutex<PgConnection>,
     secrets: Mutex<Vec<String>>,
@@ -141,6 +143,7 @@ impl House {
             http: client_without_memory(),
             port: free_port(),
             plan,
+            customers: tokio::sync::OnceCell::new(),
             secrets: Mutex::new([CLIENT_SECRET, WALLET_PWD, APP_SECRET, DATABASE_PASSWORD, VAULT_KEY].map(str::to_owned).to_vec()),
             outputs: Mutex::default(),
         };
@@ -153,7 +156,7 @@ impl House {
                 let session = house.sandbox.create_user(ADA, "Ada", &[(USDT, Decimal::from(1000))]);
                 house.secrets().push(session);
             }
-            At::Hicoin => house.register_customers().await,
+            At::Hicoin => house.fund_hicoin(),
         }
         house
     }
@@ -204,6 +207,9 @@ impl House {
         let management = format!("http://{}", up["management"].as_str().expect("an address"));
         let gateway = Gateway { program, management };
         until("the gateway is ready", async || (self.probe(&gateway, "/readyz").await == Some(200)).then_some(())).await;
+        if self.plan.at == At::Hicoin && role != "worker" {
+            self.customers.get_or_init(|| self.register_customers()).await;
+        }
         gateway
     }
 
@@ -277,21 +283,6 @@ impl House {
         assert_eq!(linked.status, 201, "{:?}", linked.body);
     }
 
-    /// The status and stage of an order, as the database has it, as `status` or `status/stage`. `None`: there is none.
-    pub async fn place(&self, trade_id: &str) -> Option<String> {
-        sqlx::query_scalar("SELECT status || coalesce('/' || stage, '') FROM orders WHERE trade_id = $1")
-            .bind(trade_id)
-            .fetch_optional(&mut *self.eyes.lock().await)
-            .await
-            .expect("a place")
-    }
-
-    /// Waits until an order is at one of these places.
-    pub async fn comes_to(&self, trade_id: &str, places: &[&str]) -> String {
-        let what = format!("{trade_id} is {}", places.join(" or "));
-        until(&what, async || self.place(trade_id).await.filter(|place| places.contains(&place.as_str()))).await
-    }
-
     /// Waits until so many calls hang at the wallet.
     pub async fn held(&self, count: usize) {
         let held = tokio::time::timeout(crate::program::PATIENCE, self.sandbox.wait_for_held(count));
@@ -303,76 +294,6 @@ impl House {
         let mut connection = connect(&self.database).await;
         execute(&mut connection, &format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await;
         Lock { connection, table }
-    }
-
-    /// Waits until the database has finished with what dead processes had asked it.
-    pub async fn nobody_left(&self) {
-        let name = self.database.split("?host=").next().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
-        until("the sessions of the dead are over", async || (sessions(&mut *self.eyes.lock().await, name).await == 0).then_some(())).await;
-    }
-
-    /// How many attempts of an order there are at a state.
-    pub async fn attempts(&self, trade_id: &str, state: &str) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM attempts JOIN orders USING (merchant_id, order_id) WHERE trade_id = $1 AND state = $2")
-            .bind(trade_id)
-            .bind(state)
-            .fetch_one(&mut *self.eyes.lock().await)
-            .await
-            .expect("a count")
-    }
-
-    /// How many orders were looked for in vain.
-    pub async fn absent(&self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM tasks WHERE absent_since IS NOT NULL")
-            .fetch_one(&mut *self.eyes.lock().await)
-            .await
-            .expect("a count")
-    }
-
-    /// How many tasks a worker would take now.
-    pub async fn due(&self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM tasks WHERE due_at <= now() AND (leased_until IS NULL OR leased_until <= now())")
-            .fetch_one(&mut *self.eyes.lock().await)
-            .await
-            .expect("a count")
-    }
-
-    /// What happened to an order, for messages.
-    pub async fn story(&self, trade_id: &str) -> String {
-        let attempts: Vec<String> = sqlx::query_scalar(
-            "SELECT concat_ws(' ', 'attempt', a.started_at, a.ended_at, a.state, a.detail) FROM attempts a JOIN orders USING (merchant_id, order_id)
-             WHERE trade_id = $1 ORDER BY a.started_at",
-        )
-        .bind(trade_id)
-        .fetch_all(&mut *self.eyes.lock().await)
-        .await
-        .expect("attempts");
-        let steps: Vec<String> = sqlx::query_scalar(
-            "SELECT concat_ws(' ', 'step', s.sequence, s.created_at, s.status, s.stage, s.reason) FROM steps s JOIN orders USING (merchant_id, order_id)
-             WHERE trade_id = $1 ORDER BY s.sequence",
-        )
-        .bind(trade_id)
-        .fetch_all(&mut *self.eyes.lock().await)
-        .await
-        .expect("steps");
-        let calls = self.sandbox.call_log().into_iter().filter(|call| call.trade_id.as_deref() == Some(trade_id));
-        let calls: Vec<String> = calls.map(|call| format!("call {} {}", call.at_ms, call.operation)).collect();
-        [attempts, steps, calls].concat().join("\n")
-    }
-
-    /// Waits until a gateway has nothing left to do: no call is open, and no final order has a task.
-    pub async fn at_rest(&self) {
-        until("no call is open, and final orders have no tasks", async || {
-            let left: i64 = sqlx::query_scalar(
-                "SELECT (SELECT count(*) FROM attempts WHERE state = 'open')
-                      + (SELECT count(*) FROM tasks JOIN orders USING (merchant_id, order_id) WHERE is_final)",
-            )
-            .fetch_one(&mut *self.eyes.lock().await)
-            .await
-            .expect("a count");
-            (left == 0).then_some(())
-        })
-        .await;
     }
 
     /// Ends the test: what the law says must hold, and no process has told a secret.

@@ -269,7 +269,6 @@ async fn between_the_looks(house: &House, ways: &[Way]) {
 
 async fn second_call(house: &House, ways: &[Way], fault: Fault) {
     between_the_looks(house, ways).await;
-    house.leases_are_over().await;
     all_are_due(house, ways).await;
     strike(house, ways, Way::call, &fault);
     let gateway = serve(house, "all", false).await;

@@ -7,6 +7,7 @@
 mod chaos;
 mod command_line;
 mod database;
+mod eyes;
 mod hicoin;
 mod house;
 mod kill;

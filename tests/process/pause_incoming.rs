@@ -101,7 +101,6 @@ async fn reader(house: &House, moment: Moment) -> Gateway {
         stop(api).await;
     }
     first.program.pause();
-    house.leases_are_over().await;
     first
 }
 
@@ -116,7 +115,6 @@ async fn store_and_die(house: &House, numbers: &[u64], progress: &str) {
     lock.release().await;
     let all = i64::try_from(numbers.len()).expect("a count");
     until("the page is stored", async || (house.receipts(numbers, progress).await == (all, all)).then_some(())).await;
-    house.leases_are_over().await;
 }
 
 /// The process goes on until it needs the table; what it asked is carried out.

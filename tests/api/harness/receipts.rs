@@ -53,13 +53,15 @@ pub async fn check_receipts(app: &TestApp, database: &mut PgConnection) {
                     SELECT FROM events e WHERE e.merchant_id = r.merchant_id AND e.event_type = 'receipt.unmatched'
                       AND e.body->'data'->>'provider_receipt_id' = r.provider_receipt_id AND e.body->'data'->>'status' = r.progress))
          UNION ALL
-         -- Where each deposit stood when the receipt came, if nothing else happened to it at that moment.
+         -- Where each deposit stood when the receipt came, if nothing else happened to it at that moment. What the provider saw
+         -- long before the deposit was made is not its money.
          SELECT 'nothing is nobody''s while somebody waits for it', provider_receipt_id
          FROM receipts r JOIN orders o ON o.merchant_id = r.merchant_id AND o.kind = 'deposit' AND o.provider = r.provider
               AND o.customer = r.customer AND o.provider_coin_id = r.provider_coin_id
          CROSS JOIN LATERAL (SELECT s.status, s.stage, s.created_at FROM steps s WHERE s.merchant_id = o.merchant_id AND s.order_id = o.order_id
                                AND s.created_at <= r.unmatched_at ORDER BY s.sequence DESC LIMIT 1) last_step
-         WHERE r.unmatched_at > last_step.created_at AND (last_step.status IN ('created', 'awaiting_payment') OR last_step.stage = 'partially_paid')
+         WHERE r.unmatched_at > last_step.created_at AND (r.seen_at IS NULL OR o.created_at - r.seen_at <= interval '15 minutes')
+           AND (last_step.status IN ('created', 'awaiting_payment') OR last_step.stage = 'partially_paid')
          UNION ALL
          SELECT 'what is pending is asked for again', provider_receipt_id FROM receipts r
          WHERE progress = 'pending' AND NOT EXISTS (

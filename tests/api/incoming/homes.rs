@@ -180,3 +180,21 @@ async fn money_that_nobody_asked_for_makes_its_own_order_where_the_account_wants
     app.everything_is_found().await;
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_came_long_before_an_order_does_not_pay_it() {
+    let app = start(&json!({})).await;
+    let ada = Payer::new(&app, "ada").await;
+    let (old, recent) = (ada.hide("2"), ada.hide("3"));
+    app.sandbox.hicoin_finish(None, old).expect("a deposit");
+    app.advance(Duration::from_mins(16));
+    let fresh = ada.pay("4");
+    for (trade_id, amount) in [("d-2", "2"), ("d-4", "4")] {
+        ada.ask(trade_id, amount).await;
+    }
+    super::show(&app, old);
+    round(&app).await;
+    expect(&app, &[("d-2", "awaiting_payment 0/0 none"), ("d-4", "succeeded 4/4 exact")]).await;
+    assert_eq!(unmatched(&app).await, [format!("{old} confirmed")], "{fresh} came with its order, {recent} is not shown");
+    app.finish().await;
+}
