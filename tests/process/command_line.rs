@@ -237,8 +237,8 @@ async fn the_merchants_file_of_the_design_applies_and_the_second_time_nothing_ch
     let closed = apply(&folder, &database, without_youliao).await;
     assert!(closed.out.contains("account at youliao closed"), "{}", closed.out);
     let listed = list.run().await;
-    assert_eq!(listed.out.lines().count(), 1, "{}", listed.out);
-    for part in ["acme", "mer_", "fomo", "hicoin", "youliao (closed)"] {
+    assert_eq!(listed.out.lines().count(), 2, "{}", listed.out);
+    for part in ["acme", "mer_", "fomo", "hicoin", "youliao (closed)", "/callbacks/hicoin/"] {
         assert!(listed.out.contains(part), "{part}: {}", listed.out);
     }
 }
