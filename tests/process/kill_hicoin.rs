@@ -52,10 +52,10 @@ const MOMENTS: [Moment; 17] = [
     .sent(2),
     Moment::of_each("the answer has arrived and its record succeeds", |house, ways| recording(house, ways, true).boxed_local()),
     Moment::of_all("the answer has arrived and its record fails", |house, ways| recording(house, ways, false).boxed_local()),
-    Moment::of_all("while Hicoin is asked what became of it", |house, ways| polling(house, ways, Fault::HangBefore).boxed_local()),
-    Moment::of_all("while Hicoin's list is on its way", |house, ways| polling(house, ways, Fault::HangAfter).boxed_local()),
+    Moment::of_each("while Hicoin is asked what became of it", |house, ways| polling(house, ways, Fault::HangBefore).boxed_local()),
+    Moment::of_each("while Hicoin's list is on its way", |house, ways| polling(house, ways, Fault::HangAfter).boxed_local()),
     Moment::of_each("the list has arrived and its record succeeds", |house, ways| polled(house, ways, true).boxed_local()),
-    Moment::of_all("the list has arrived and its record fails", |house, ways| polled(house, ways, false).boxed_local()),
+    Moment::of_each("the list has arrived and its record fails", |house, ways| polled(house, ways, false).boxed_local()),
     Moment::of_all("after an executed call without an answer, before the first look", |house, ways| {
         before_the_look(house, ways).boxed_local()
     }),
