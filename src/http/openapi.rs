@@ -26,6 +26,7 @@ use utoipa_actix_web::AppExt;
         (name = "customers", description = "Your customers' accounts at wallets"),
         (name = "coins", description = "What may be ordered"),
         (name = "discrepancies", description = "Where a provider's side and ours disagree"),
+        (name = "browsers", description = "Where customers' browsers come by"),
         (name = "callbacks", description = "Where providers call us")
     )
 )]

@@ -10,11 +10,11 @@ use crate::domain::order::Provider;
 use crate::domain::report::Standing;
 use crate::providers::test_server::{Line, Seen, TestServer, Then, json};
 
-fn now() -> OffsetDateTime {
+pub(super) fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_551_325_752).unwrap()
 }
 
-async fn fomo(script: Vec<Line>) -> (Fomo, TestServer) {
+pub(super) async fn fomo(script: Vec<Line>) -> (Fomo, TestServer) {
     let server = TestServer::start(script).await;
     let document = json!({
         "base_url": server.url("fomo"), "client_id": "acme", "client_secret": "tillgate-client-secret",
@@ -26,7 +26,7 @@ async fn fomo(script: Vec<Line>) -> (Fomo, TestServer) {
     (Fomo::new(http, account, Clock::manual(now(), 1)), server)
 }
 
-fn call() -> MoneyCall {
+pub(super) fn call() -> MoneyCall {
     MoneyCall {
         trade_id: TradeId::parse("t-1").unwrap(),
         provider_coin_id: "5".into(),
@@ -37,7 +37,7 @@ fn call() -> MoneyCall {
     }
 }
 
-fn token() -> SecretString {
+pub(super) fn token() -> SecretString {
     "user-token".into()
 }
 
@@ -58,7 +58,7 @@ const SIGN: &str = "579e794a0a095f755253e9f8bf6ab8f3145086d9";
 #[tokio::test]
 async fn a_deposit_is_offered_with_all_parameters() {
     let (fomo, server) = fomo(vec![json(200, r#"{"status": 1, "sucess": true, "transfer_id": "f-1"}"#)]).await;
-    let answer = fomo.offer(&call(), Payer { user: "42", access_token: Some(&token()) }).await;
+    let answer = fomo.offer(&call(), Side { user: "42", access_token: Some(&token()) }).await;
     assert!(matches!(answer.outcome, Outcome::Accepted(record) if record.standing == Standing::Awaiting));
     assert_eq!(answer.evidence.unwrap().raw, br#"{"status": 1, "sucess": true, "transfer_id": "f-1"}"#);
     let (seen, form) = only(&server);
@@ -162,7 +162,7 @@ async fn questions_carry_the_users_token_where_they_need_it() {
     let detail = r#"{"transfer_log": {"status": 1, "amount": "1", "transfer_id": "f-1"}}"#;
     let script = vec![json(200, r#"{"status": 1, "data": {"id": 77}}"#), json(200, detail), json(200, r#"{"active_coins": []}"#)];
     let (fomo, server) = fomo(script).await;
-    assert_eq!(fomo.profile(&token()).await.unwrap().provider_user, "77");
+    assert_eq!(fomo.profile(&token(), "77").await.unwrap().provider_user, "77");
     assert!(matches!(fomo.by_reference("f-1", &token()).await, Looked::Found(..)));
     assert_eq!(fomo.coins().await, Ok(vec![]));
     let [profile, detail, coins] = server.seen().try_into().unwrap();
@@ -179,7 +179,7 @@ async fn questions_carry_the_users_token_where_they_need_it() {
 #[tokio::test]
 async fn a_provider_that_is_gone_makes_every_question_unavailable() {
     let (fomo, _server) = fomo(vec![]).await;
-    assert!(matches!(fomo.profile(&token()).await, Err(LinkError::Unavailable(_))));
+    assert!(matches!(fomo.profile(&token(), "77").await, Err(LinkError::Unavailable(_))));
     assert!(matches!(fomo.exchange(&token(), now()).await, Err(LinkError::Unavailable(_))));
     assert!(matches!(fomo.by_reference("f-1", &token()).await, Looked::Unavailable(_)));
     assert!(fomo.coins().await.is_err());

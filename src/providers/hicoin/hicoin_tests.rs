@@ -138,7 +138,7 @@ async fn the_source_of_payouts_is_a_setting() {
 #[tokio::test]
 async fn a_deposit_is_offered_at_the_users_address() {
     let (hicoin, server) = hicoin(&[r#"{"code": "0", "msg": "suc", "data": {"uid": 42, "address": "1PiX"}}"#]).await;
-    let answer = hicoin.offer(&call(), Payer { user: "42", access_token: None }).await;
+    let answer = hicoin.offer(&call(), Side { user: "42", access_token: None }).await;
     let amount = Amount::parse("12.5").unwrap();
     let next_action = NextAction::SendToAddress { address: "1PiX".into(), coin: "ETH".into(), amount, memo: None };
     let expected = ProviderRecord { user: Some("42".into()), next_action: Some(next_action), ..ProviderRecord::new(Standing::Awaiting) };
@@ -164,7 +164,7 @@ async fn a_call_past_its_deadline_is_not_sent() {
         hicoin.pay_user(&late, "42").await,
         hicoin.transfer(&late, "7", "42").await,
         hicoin.pay_address(&late, "7", "0xabc", true).await,
-        hicoin.offer(&late, Payer { user: "42", access_token: None }).await,
+        hicoin.offer(&late, Side { user: "42", access_token: None }).await,
     ] {
         assert!(matches!(answer, Answer { outcome: Outcome::NotSent(_), evidence: None }), "{answer:?}");
     }
