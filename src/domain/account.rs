@@ -119,6 +119,8 @@ pub struct Policy {
     pub accept_unverified_returns: bool,
     /// Money without an order makes its own order.
     pub top_ups: bool,
+    /// One wallet account may be linked to several customers.
+    pub shared_links: bool,
     /// How far, in percent of the amount asked, a payment may differ and still count as exact.
     #[serde(with = "rust_decimal::serde::str")]
     pub tolerance_percent: Decimal,
@@ -137,6 +139,7 @@ impl Default for Policy {
             confirm_by_query: true,
             accept_unverified_returns: false,
             top_ups: false,
+            shared_links: false,
             tolerance_percent: Decimal::ZERO,
             under: Under::Wait,
             over: AcceptOrReview::Accept,
@@ -146,8 +149,17 @@ impl Default for Policy {
 }
 
 /// The names of [`Policy`]'s settings: they stand beside the credentials in the merchant's file.
-const POLICY_KEYS: [&str; 8] =
-    ["trust_duplicate_refusal", "confirm_by_query", "accept_unverified_returns", "top_ups", "tolerance_percent", "under", "over", "late"];
+const POLICY_KEYS: [&str; 9] = [
+    "trust_duplicate_refusal",
+    "confirm_by_query",
+    "accept_unverified_returns",
+    "top_ups",
+    "shared_links",
+    "tolerance_percent",
+    "under",
+    "over",
+    "late",
+];
 
 /// What to do with less money than was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -224,3 +224,18 @@ pub struct ReceiptBody {
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
 }
+
+/// A link that has ended, as its event shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkExpiredBody {
+    /// Always `link`.
+    pub object: &'static str,
+    /// The merchant's id of the customer.
+    pub customer: String,
+    /// The wallet.
+    pub provider: Provider,
+    /// The wallet's id of the user.
+    pub provider_user: String,
+    /// Always `expired`.
+    pub status: &'static str,
+}

@@ -178,6 +178,9 @@ pub struct Claim {
     pub others: Vec<String>,
     /// What the provider took, as claimed.
     pub fee: Option<Amount>,
+    /// Only the customer's own browser claims it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_browser: bool,
 }
 
 impl Claim {

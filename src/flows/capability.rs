@@ -14,16 +14,42 @@ use crate::domain::ids::{MerchantId, OrderId};
 use crate::domain::order::{Order, Provider};
 
 const CALLBACK: &str = "callback";
+const PAY: &str = "pay";
+const RETURN: &str = "return";
 const NOTICE: &str = "notice";
 const TAG: usize = 24;
 
 /// Where the provider reports this order to.
 pub fn callback_url(context: &Context, order: &Order) -> Result<Url, FlowError> {
-    let message = message(order.merchant_id, order.id);
-    let tag = context.vault.tag(CALLBACK, &message);
-    let text = URL_SAFE_NO_PAD.encode([&message[..], &tag[..TAG]].concat());
+    let text = URL_SAFE_NO_PAD.encode(bytes(context, CALLBACK, order));
     let path = format!("callbacks/{}/{text}", order.provider);
     context.public_url.join(&path).map_err(|error| FlowError::Internal(error.to_string()))
+}
+
+/// Where the customer's browser goes to pay this order.
+pub fn pay_url(context: &Context, order: &Order) -> Result<Url, FlowError> {
+    let path = format!("pay/{}", URL_SAFE_NO_PAD.encode(bytes(context, PAY, order)));
+    context.public_url.join(&path).map_err(|error| FlowError::Internal(error.to_string()))
+}
+
+/// The order that a link for paying names.
+pub fn open_pay(context: &Context, text: &str) -> Option<(MerchantId, OrderId)> {
+    open_bytes(context, PAY, &URL_SAFE_NO_PAD.decode(text).ok()?)
+}
+
+/// What the customer's browser brings back from the page where this order is paid: letters and digits.
+pub fn return_state(context: &Context, order: &Order) -> String {
+    hex::encode(bytes(context, RETURN, order))
+}
+
+/// The order that a browser's state names.
+pub fn open_return(context: &Context, state: &str) -> Option<(MerchantId, OrderId)> {
+    open_bytes(context, RETURN, &hex::decode(state).ok()?)
+}
+
+fn bytes(context: &Context, purpose: &'static str, order: &Order) -> Vec<u8> {
+    let message = message(order.merchant_id, order.id);
+    [&message[..], &context.vault.tag(purpose, &message)[..TAG]].concat()
 }
 
 /// Where the provider gives notice of anything that happens in an account.
@@ -50,9 +76,12 @@ fn account_message(merchant: MerchantId, provider: Provider) -> String {
 
 /// The order that a callback's capability names; `None` if we did not make it.
 pub fn open(context: &Context, text: &str) -> Option<(MerchantId, OrderId)> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    open_bytes(context, CALLBACK, &URL_SAFE_NO_PAD.decode(text).ok()?)
+}
+
+fn open_bytes(context: &Context, purpose: &'static str, bytes: &[u8]) -> Option<(MerchantId, OrderId)> {
     let (message, tag) = bytes.split_first_chunk::<32>()?;
-    if tag.len() != TAG || !context.vault.verify(CALLBACK, message, tag) {
+    if tag.len() != TAG || !context.vault.verify(purpose, message, tag) {
         return None;
     }
     let merchant = Uuid::from_slice(&message[..16]).ok()?;

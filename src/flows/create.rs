@@ -6,22 +6,23 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Context;
+use super::browser::own_page;
 use super::coins;
 use super::error::FlowError;
 use super::link::{self, NoToken};
 use super::submit;
-use super::tenant::{ProviderAccount, tenant};
-use crate::domain::account::{FomoFlow, Wallet};
+use super::tenant::{ProviderAccount, Tenant, tenant};
+use super::web;
 use crate::domain::agenda::{Task, Work};
 use crate::domain::coin::Coin;
 use crate::domain::event::EventBody;
 use crate::domain::ids::{AttemptId, CustomerId, EventId, MerchantId, OrderId, TradeId};
 use crate::domain::money::Amount;
-use crate::domain::order::{Destination, Kind, Order, Provider};
+use crate::domain::order::{Destination, Kind, NextAction, Order, Provider};
 use crate::domain::recovery::Progress;
 use crate::domain::status::State;
-use crate::store::customers;
 use crate::store::orders::{self, Created, Need, NewOrder};
+use crate::store::{customers, links};
 
 /// What a merchant asks for, read and checked as far as that goes without the provider.
 #[derive(Clone, Debug)]
@@ -74,12 +75,13 @@ async fn try_create(context: &Context, merchant: MerchantId, wish: &Wish, finger
     let tenant = tenant(context, merchant).await?;
     let account = tenant.open_account(wish.provider)?;
     check_way(account, wish)?;
+    check_browser(context, merchant, &tenant, account, wish).await?;
     let coin = coins::for_order(context, merchant, account, &wish.coin, wish.amount).await?;
     let sides = sides(context, merchant, account, wish).await?;
     let order = draft(context, merchant, account, wish, coin, sides);
     let instant = context.clock.instant();
     let attempt = (wish.kind == Kind::Deposit).then(|| (AttemptId(context.clock.new_uuid()), order.created_at + context.timing.lease));
-    match write(context, account, &order, fingerprint, attempt).await? {
+    match write(context, account, &order, wish.return_url.as_deref(), fingerprint, attempt).await? {
         None => Err(lacking(account)),
         Some(created) if !created.inserted => {
             let replayed = replay(context, merchant, &wish.trade_id, fingerprint).await?;
@@ -100,13 +102,6 @@ async fn try_create(context: &Context, merchant: MerchantId, wish: &Wish, finger
 
 /// Says no to ways that this account or provider does not have.
 fn check_way(account: &ProviderAccount, wish: &Wish) -> Result<(), FlowError> {
-    if matches!(&account.account.wallet, Wallet::Fomo(fomo) if fomo.flow == FomoFlow::Web) {
-        return Err(FlowError::field(
-            "/provider",
-            "flow_not_supported",
-            "the account is set to FOMO's web flow; only the app flow takes orders",
-        ));
-    }
     let ability = match (&wish.destination, wish.provider) {
         (None, _) => true,
         (Some(Destination::FomoUser { .. }), provider) => provider == Provider::Fomo,
@@ -121,6 +116,31 @@ fn check_way(account: &ProviderAccount, wish: &Wish) -> Result<(), FlowError> {
     if wish.kind == Kind::Transfer && account.wallet.transfers.is_none() {
         let text = format!("{} moves nothing between customers", wish.provider);
         return Err(FlowError::field("/provider", "transfers_not_supported", text));
+    }
+    Ok(())
+}
+
+/// Says no to what a flow by browser cannot do: come back to a foreign page, or pay somebody whose token we do not have.
+async fn check_browser(
+    context: &Context,
+    merchant: MerchantId,
+    tenant: &Tenant,
+    account: &ProviderAccount,
+    wish: &Wish,
+) -> Result<(), FlowError> {
+    if account.wallet.web_deposits.is_some()
+        && let Some(return_url) = &wish.return_url
+    {
+        own_page(tenant, return_url)?;
+    }
+    if account.wallet.payouts_need_token
+        && let Some(user) = wish.destination.as_ref().and_then(Destination::provider_user)
+    {
+        let linked = links::customer_of(&mut *context.db.get().await?, merchant, wish.provider, user).await?;
+        linked.ok_or_else(|| {
+            let text = "in the flow for browsers, payouts go to linked users only; POST /v1/customers/{customer}/links makes a link";
+            FlowError::field("/destination/user_id", "link_required", text)
+        })?;
     }
     Ok(())
 }
@@ -229,6 +249,7 @@ async fn write(
     context: &Context,
     account: &ProviderAccount,
     order: &Order,
+    return_url: Option<&str>,
     fingerprint: &[u8],
     attempt: Option<(AttemptId, time::OffsetDateTime)>,
 ) -> Result<Option<Created>, FlowError> {
@@ -243,6 +264,7 @@ async fn write(
         event: (&event.event_type, &body),
         task,
         attempt,
+        return_url,
         needs: need(account, order.kind),
     };
     Ok(orders::create(&mut *context.db.get().await?, &new).await?)
@@ -262,12 +284,19 @@ async fn open_deposit(
     if let Some(user) = created.user {
         order.provider_user = Some(user);
         return match created.address {
-            Some(address) => submit::offered_before(context, account, order, attempt, address).await,
+            Some(address) => {
+                let next_action = NextAction::SendToAddress { address, coin: order.coin.clone(), amount: order.amount, memo: None };
+                submit::offered_before(context, account, order, attempt, next_action).await
+            }
             None => submit::offer(context, account, order, attempt, deadline, None, Progress::default()).await,
         };
     }
     let row = created.link;
     order.provider_user = row.as_ref().map(|row| row.provider_user.clone());
+    if account.wallet.web_deposits.is_some() {
+        let next_action = web::next_action(context, &order)?;
+        return submit::offered_before(context, account, order, attempt, next_action).await;
+    }
     let key = link::key_of(&order)?;
     match link::access_token(context, account, &key, row).await? {
         Ok(token) => submit::offer(context, account, order, attempt, deadline, Some(&token), Progress::default()).await,

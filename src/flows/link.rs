@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use super::error::FlowError;
 use super::tenant::{ProviderAccount, tenant};
-use crate::domain::ids::{CustomerId, MerchantId};
+use crate::domain::event::{EventBody, LinkExpiredBody};
+use crate::domain::ids::{CustomerId, EventId, MerchantId};
 use crate::domain::order::{Order, Provider};
 use crate::providers::{LinkError, Tokens};
 pub use crate::store::links::LinkRow;
@@ -75,7 +76,6 @@ pub async fn create(
 ) -> Result<LinkRow, FlowError> {
     let tenant = tenant(context, merchant).await?;
     let account = tenant.open_account(provider)?;
-    let now = context.clock.now();
     let refused = |error: LinkError| match error {
         LinkError::Refused(why) => {
             FlowError::field("/code", "code_refused", format!("the wallet does not accept this code: {why}; get a new one"))
@@ -86,17 +86,61 @@ pub async fn create(
         }
         LinkError::Unavailable(why) => FlowError::ProviderUnavailable(why),
     };
-    let links = account.links()?;
-    let tokens = links.exchange(code, now).await.map_err(refused)?;
-    let profile = links.profile(&tokens.access_token).await.map_err(refused)?;
     let key = LinkKey { merchant_id: merchant, customer, provider };
-    let sealed = seal(context, &key, &tokens)?;
-    let written = links::put(&mut *context.db.get().await?, &key, &profile.provider_user, &new_tokens(&tokens, &sealed, now), now).await?;
+    exchange(context, account, &key, code).await?.map_err(refused)?;
+    let row = of_customer(context, merchant, &key.customer).await?.into_iter().find(|link| link.provider == provider);
+    row.ok_or_else(|| FlowError::Internal("a link has disappeared".to_owned()))
+}
+
+/// Exchanges a code and keeps the tokens.
+pub async fn exchange(
+    context: &Context,
+    account: &ProviderAccount,
+    key: &LinkKey,
+    code: &SecretString,
+) -> Result<Result<(), LinkError>, FlowError> {
+    let now = context.clock.now();
+    let (tokens, profile) = match account.links()?.exchange(code, now).await {
+        Ok(linked) => linked,
+        Err(error) => return Ok(Err(error)),
+    };
+    let sealed = seal(context, key, &tokens)?;
+    let (shared, tokens) = (account.account.policy.shared_links, new_tokens(&tokens, &sealed, now));
+    let written = links::put(&mut *context.db.get().await?, key, &profile.provider_user, shared, &tokens, now).await?;
     if !written {
         return Err(FlowError::conflict("link_taken", "this wallet account is linked to another customer; unlink it there first"));
     }
-    let row = of_customer(context, merchant, &key.customer).await?.into_iter().find(|link| link.provider == provider);
-    row.ok_or_else(|| FlowError::Internal("a link has disappeared".to_owned()))
+    Ok(Ok(()))
+}
+
+/// What the wallet tells of a customer.
+pub async fn profile(
+    context: &Context,
+    merchant: MerchantId,
+    customer: CustomerId,
+    provider: Provider,
+) -> Result<(LinkRow, serde_json::Value), FlowError> {
+    const NO_LINK: FlowError = FlowError::NotFound("link");
+    let tenant = tenant(context, merchant).await?;
+    let account = tenant.account(provider)?;
+    let links = account.links()?;
+    let row = of_customer(context, merchant, &customer).await?.into_iter().find(|link| link.provider == provider).ok_or(NO_LINK)?;
+    let key = LinkKey { merchant_id: merchant, customer, provider };
+    let mut token = access_token(context, account, &key, None).await?;
+    for fresh in [false, true] {
+        let access_token = match token {
+            Ok(access_token) => access_token,
+            Err(NoToken::Missing) => return Err(NO_LINK),
+            Err(NoToken::Unavailable(why)) => return Err(FlowError::ProviderUnavailable(why)),
+        };
+        match links.profile(&access_token, &row.provider_user).await {
+            Ok(profile) => return Ok((row, profile.details)),
+            // A token that should be good is refused: a new one may do.
+            Err(LinkError::Refused(_)) if !fresh => token = refresh(context, account, &key).await?,
+            Err(error) => return Err(FlowError::ProviderUnavailable(error.to_string())),
+        }
+    }
+    Err(NO_LINK)
 }
 
 /// The links of a customer.
@@ -206,7 +250,7 @@ async fn call_refresh(
         }
         Err(LinkError::Refused(why)) => {
             tracing::warn!(merchant = %key.merchant_id, provider = %key.provider, why, "a link has ended: the provider refuses its refresh token");
-            links::expire(&mut *context.db.get().await?, key, row.generation).await?;
+            expire(context, key, row).await?;
             Ok(Err(NoToken::Missing))
         }
         Err(error) => {
@@ -214,6 +258,22 @@ async fn call_refresh(
             Ok(Err(NoToken::Unavailable(error.to_string())))
         }
     }
+}
+
+/// The link has ended: the merchant is told.
+async fn expire(context: &Context, key: &LinkKey, row: &TokenRow) -> Result<(), FlowError> {
+    let now = context.clock.now();
+    let data = LinkExpiredBody {
+        object: "link",
+        customer: key.customer.to_string(),
+        provider: key.provider,
+        provider_user: row.provider_user.clone(),
+        status: "expired",
+    };
+    let event = EventBody { event_type: "link.expired".to_owned(), timestamp: now, data, sequence: None };
+    let body = serde_json::to_string(&event).map_err(|error| FlowError::Internal(error.to_string()))?;
+    let event_id = EventId(context.clock.new_uuid());
+    Ok(links::expire(&mut *context.db.get().await?, key, row.generation, (event_id, &body), now).await?)
 }
 
 /// Another replica is refreshing: its result is in the row soon.

@@ -91,6 +91,10 @@ async fn verify(context: &Context, account: &ProviderAccount, order: Order, prog
             conclude(context, account, order, Says::GaveUp, progress).await
         }
         Seen::Unavailable(order) => rewrite_task(context, account, &order, progress.tried()).await,
+        // A browser's word is no proof, however long nobody else says anything.
+        Seen::NoWay(order) if order.claim.as_ref().is_some_and(|claim| claim.by_browser) => {
+            wait_for_a_person(context, account, order, progress).await
+        }
         Seen::NoWay(order) => believe(context, account, order, progress).await,
     }
 }
@@ -100,6 +104,19 @@ async fn unproven_yet(context: &Context, account: &ProviderAccount, order: Order
     let now = context.clock.now();
     if now >= deadline(&order, &context.timing, now) {
         return time_up(context, account, order, progress).await;
+    }
+    rewrite_task(context, account, &order, progress.tried()).await
+}
+
+/// Only the customer's browser says that it was paid (or not), and nobody can be asked: a person has time to find out.
+async fn wait_for_a_person(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
+    let now = context.clock.now();
+    let failed = order.claim.as_ref().is_some_and(|claim| !claim.paid);
+    if failed && now >= deadline(&order, &context.timing, now) {
+        return time_up(context, account, order, progress).await;
+    }
+    if now - order.updated_at >= context.timing.review_after {
+        return conclude(context, account, order, Says::GaveUp, progress).await;
     }
     rewrite_task(context, account, &order, progress.tried()).await
 }

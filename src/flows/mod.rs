@@ -6,6 +6,7 @@
 pub mod act;
 pub mod attribute;
 pub mod authorization;
+pub mod browser;
 pub mod callback;
 pub mod capability;
 pub mod coins;
@@ -23,6 +24,7 @@ pub mod settle;
 pub mod setup;
 pub mod submit;
 pub mod tenant;
+pub mod web;
 pub mod work;
 
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use super::link::{self, NoToken};
 use super::look::time_up;
 use super::settle::{Change, Notes, settle, settle_page};
 use super::tenant::ProviderAccount;
+use super::web;
 use super::work::{account_of, nothing_to_do, rewrite_task, write_off_lost_attempt};
 use crate::domain::agenda::deadline;
 use crate::domain::ids::AttemptId;
@@ -19,8 +20,9 @@ use crate::domain::order::{Destination, Kind, NextAction, Order, Way};
 use crate::domain::recovery::{Permit, Progress};
 use crate::domain::report::{Channel, Code, Outcome, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Payout, State};
-use crate::providers::{Answer, MoneyCall, Payer};
+use crate::providers::{Answer, MoneyCall, Side};
 use crate::store::customers;
+use crate::store::links::{self, LinkKey};
 
 /// Works on an order that waits to be sent, or that was being sent when its worker stopped.
 pub async fn submit(context: &Context, order: Order, progress: Progress) -> Result<(), FlowError> {
@@ -42,21 +44,47 @@ pub async fn submit(context: &Context, order: Order, progress: Progress) -> Resu
 
 /// Sends a payout: claim, act, record.
 pub async fn send(context: &Context, account: &ProviderAccount, order: Order, permit: Permit, progress: Progress) -> Result<(), FlowError> {
+    let token = match payees_token(context, account, &order).await? {
+        Ok(token) => token,
+        Err(why) => {
+            tracing::warn!(trade_id = %order.trade_id, ?why, "no token for a payout yet");
+            return rewrite_task(context, account, &order, progress.tried()).await;
+        }
+    };
     let Some((order, attempt, deadline)) = claim(context, account, order, permit, progress).await? else { return Ok(()) };
     let call = money_call(context, &order, deadline)?;
-    let answer = pay(account, &order, &call).await;
+    let answer = pay(account, &order, &call, token.as_ref()).await;
     record(context, account, order, attempt, answer, progress).await?;
     Ok(())
 }
 
+fn unable() -> Answer {
+    Answer { outcome: Outcome::NotSent("the account has no way to send this".to_owned()), evidence: None }
+}
+
+/// The token of the user who is to be paid, where the wallet wants one.
+async fn payees_token(
+    context: &Context,
+    account: &ProviderAccount,
+    order: &Order,
+) -> Result<Result<Option<SecretString>, NoToken>, FlowError> {
+    if !account.wallet.payouts_need_token || order.way() != Some(Way::ToUser) {
+        return Ok(Ok(None));
+    }
+    let user = order.provider_user.as_deref().unwrap_or_default();
+    let customer = links::customer_of(&mut *context.db.get().await?, order.merchant_id, order.provider, user).await?;
+    let Some(customer) = customer else { return Ok(Err(NoToken::Missing)) };
+    let key = LinkKey { merchant_id: order.merchant_id, customer, provider: order.provider };
+    Ok(link::access_token(context, account, &key, None).await?.map(Some))
+}
+
 /// Makes the call that moves the money of an order.
-async fn pay(account: &ProviderAccount, order: &Order, call: &MoneyCall) -> Answer {
+async fn pay(account: &ProviderAccount, order: &Order, call: &MoneyCall, access_token: Option<&SecretString>) -> Answer {
     let wallet = &account.wallet;
-    let unable = || Answer { outcome: Outcome::NotSent("the account has no way to send this".to_owned()), evidence: None };
     let source = order.source_user.as_deref().unwrap_or_default();
     let user = order.provider_user.as_deref().unwrap_or_default();
     match (order.way(), &order.destination) {
-        (Some(Way::ToUser), _) => wallet.user_payouts.pay_user(call, user).await,
+        (Some(Way::ToUser), _) => wallet.user_payouts.pay_user(call, Side { user, access_token }).await,
         (Some(Way::ToAddress), Some(Destination::Address { address, on_chain_only })) => match &wallet.address_payouts {
             Some(port) => port.pay_address(call, source, address, on_chain_only.unwrap_or_default()).await,
             None => unable(),
@@ -82,8 +110,12 @@ async fn offer_again(context: &Context, account: &ProviderAccount, order: Order,
         };
     }
     let Some(permit) = Permit::moves_nothing(&order) else { return rewrite_task(context, account, &order, progress).await };
-    if account.wallet.users.is_some() {
-        if let Some((order, attempt, deadline)) = claim(context, account, order, permit, progress).await? {
+    if account.wallet.users.is_some() || account.wallet.web_deposits.is_some() {
+        let Some((order, attempt, deadline)) = claim(context, account, order, permit, progress).await? else { return Ok(()) };
+        if account.wallet.web_deposits.is_some() {
+            let next_action = web::next_action(context, &order)?;
+            offered_before(context, account, order, attempt, next_action).await?;
+        } else {
             offer(context, account, order, attempt, deadline, None, progress).await?;
         }
         return Ok(());
@@ -114,8 +146,11 @@ pub async fn offer(
     progress: Progress,
 ) -> Result<Order, FlowError> {
     let call = money_call(context, &order, deadline)?;
-    let payer = Payer { user: order.provider_user.as_deref().unwrap_or_default(), access_token };
-    let mut answer = account.wallet.deposits.offer(&call, payer).await;
+    let payer = Side { user: order.provider_user.as_deref().unwrap_or_default(), access_token };
+    let mut answer = match &account.wallet.deposits {
+        Some(port) => port.offer(&call, payer).await,
+        None => unable(),
+    };
     if matches!(&answer.outcome, Outcome::Refused(code) if code.code == "link_expired") {
         answer.outcome = after_refused_token(context, account, &order, answer.outcome).await?;
     }
@@ -131,15 +166,14 @@ pub async fn offer(
     record(context, account, order, attempt, answer, progress).await
 }
 
-/// A deposit's address is known: nobody needs to be asked.
+/// What the customer has to do is known: nobody needs to be asked.
 pub async fn offered_before(
     context: &Context,
     account: &ProviderAccount,
     order: Order,
     attempt: AttemptId,
-    address: String,
+    next_action: NextAction,
 ) -> Result<Order, FlowError> {
-    let next_action = NextAction::SendToAddress { address, coin: order.coin.clone(), amount: order.amount, memo: None };
     let record_of_it = ProviderRecord { next_action: Some(next_action), ..ProviderRecord::new(Standing::Awaiting) };
     let answer = Answer { outcome: Outcome::Accepted(Box::new(record_of_it)), evidence: None };
     record(context, account, order, attempt, answer, Progress::default()).await
@@ -232,7 +266,8 @@ async fn record(
     Ok(settle(context, account, order, report, notes).await?.order)
 }
 
-fn money_call(context: &Context, order: &Order, deadline: Instant) -> Result<MoneyCall, FlowError> {
+/// What every call about an order carries.
+pub fn money_call(context: &Context, order: &Order, deadline: Instant) -> Result<MoneyCall, FlowError> {
     Ok(MoneyCall {
         trade_id: order.trade_id.clone(),
         provider_coin_id: order.provider_coin_id.clone(),

@@ -33,6 +33,8 @@ const CAPACITY: usize = 10_000;
 pub struct Tenant {
     /// Its id.
     pub id: MerchantId,
+    /// Origins that its browsers may be sent back to.
+    pub return_origins: Vec<String>,
     accounts: HashMap<Provider, ProviderAccount>,
     youliao: Option<YouliaoAccount>,
 }
@@ -206,6 +208,7 @@ pub async fn tenant(context: &Context, merchant: MerchantId) -> Result<Arc<Tenan
         return Ok(tenant);
     }
     let rows = accounts::accounts(&mut *context.db.get().await?, merchant).await?;
+    let return_origins = accounts::return_origins(&mut *context.db.get().await?, merchant).await?;
     let (mut found, mut youliao) = (HashMap::new(), None);
     for row in rows {
         let account = super::setup::open_account(context, merchant, row.provider, &row.sealed)?;
@@ -220,7 +223,7 @@ pub async fn tenant(context: &Context, merchant: MerchantId) -> Result<Arc<Tenan
         };
         found.insert(row.provider, ProviderAccount { account, wallet: Arc::new(wallet), disabled: row.disabled });
     }
-    let tenant = Arc::new(Tenant { id: merchant, accounts: found, youliao });
+    let tenant = Arc::new(Tenant { id: merchant, return_origins, accounts: found, youliao });
     context.tenants.tenants.put(merchant, tenant.clone(), now);
     Ok(tenant)
 }

@@ -3,11 +3,12 @@
 use actix_web::{HttpResponse, delete, get, post, web};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Authorized, MakesDeposits, Reads};
-use super::body::{Fields, Json, short_text};
+use super::body::{Fields, Json, Query, short_text};
 use super::customers::path_customer;
 use super::detached;
 use super::lists::{List, provider};
@@ -18,25 +19,104 @@ use crate::flows::error::FlowError;
 use crate::flows::link::LinkRow;
 use crate::flows::{self, Context};
 
-/// A link to be made with the code that the wallet's app gave.
+/// A link to be made: with the code that the wallet's app gave, or by the customer's browser.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewLink {
-    /// `fomo`.
+    /// `fomo` or `hicoin`.
     #[schema(example = "fomo")]
     provider: String,
     /// The code from the wallet's app. It works once.
-    #[schema(value_type = String, example = "b1946ac9")]
-    code: SecretString,
+    #[schema(value_type = Option<String>, example = "b1946ac9")]
+    code: Option<SecretString>,
+    /// Without a code: where the customer's browser goes in the end, at one of your registered origins.
+    #[schema(example = "https://shop.example/linked")]
+    return_url: Option<String>,
+    /// Without a code: what to ask the customer for, in the wallet's words. FOMO: `userinfo paytoken`; Hicoin: `snsapi_base` or
+    /// `snsapi_userinfo`.
+    #[schema(example = "userinfo paytoken")]
+    scope: Option<String>,
+}
+
+/// How a link is to be made.
+enum Way {
+    Code(SecretString),
+    Browser { return_url: String, scope: Option<String> },
+}
+
+/// A link that the customer's browser makes.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JourneyBody {
+    /// Always `link_request`.
+    #[schema(example = "link_request")]
+    object: &'static str,
+    /// Your id of the customer.
+    #[schema(example = "customer-7")]
+    customer: String,
+    /// The wallet.
+    provider: Provider,
+    /// Where to send the customer's browser.
+    authorize_url: String,
+    /// Until when it may come back.
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+}
+
+/// What a wallet tells of a customer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProfileBody {
+    /// Always `profile`.
+    #[schema(example = "profile")]
+    object: &'static str,
+    /// Your id of the customer.
+    #[schema(example = "customer-7")]
+    customer: String,
+    /// The wallet.
+    provider: Provider,
+    /// The wallet's id of the user.
+    #[schema(example = "42")]
+    provider_user: String,
+    /// What else it tells, in its own words.
+    #[schema(value_type = Object)]
+    details: Value,
+}
+
+/// Whose profile.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ProfileQuery {
+    /// The wallet.
+    #[param(example = "fomo")]
+    provider: String,
+}
+
+impl ProfileQuery {
+    fn read(self, mut fields: Fields) -> Result<Provider, FlowError> {
+        let provider = fields.read("provider", provider(&self.provider));
+        fields.finish(provider)
+    }
 }
 
 impl NewLink {
-    fn read(self, mut fields: Fields) -> Result<(Provider, SecretString), FlowError> {
+    fn read(self, mut fields: Fields) -> Result<(Provider, Way), FlowError> {
         let provider = fields.read("/provider", provider(&self.provider));
-        let code = self.code.expose_secret();
-        let fine = code.len() <= 2048 && !code.trim().is_empty() && !code.chars().any(char::is_control);
-        fields.check("/code", fine, "must be the code that the wallet's app gave");
-        fields.finish(provider.map(|provider| (provider, self.code)))
+        let way = match (self.code, self.return_url) {
+            (Some(code), None) => {
+                let text = code.expose_secret();
+                let fine = text.len() <= 2048 && !text.trim().is_empty() && !text.chars().any(char::is_control);
+                fields.check("/code", fine, "must be the code that the wallet's app gave");
+                fields.check("/scope", self.scope.is_none(), "belongs to a link by browser, without a code");
+                Some(Way::Code(code))
+            }
+            (None, Some(return_url)) => {
+                let scope = fields.read("/scope", self.scope.map(|scope| short_text(&scope)).transpose());
+                scope.map(|scope| Way::Browser { return_url, scope })
+            }
+            (None, None) => fields.read("/code", Err("must be given (or /return_url, for a link by the customer's browser)")),
+            (Some(_), Some(_)) => fields.read("/return_url", Err("belongs to a link by browser, without a code")),
+        };
+        fields.finish(provider.zip(way))
     }
 }
 
@@ -81,11 +161,14 @@ impl LinkBody {
 
 /// Link a customer's wallet
 ///
+/// With a `code` from the wallet's app the link is made at once (201, a link). With a `return_url` the answer tells where to send
+/// the customer's browser (200, a link request); it comes back to `return_url` with `link=ok`, `link=denied` or `link=failed`.
 /// Linking again replaces the link. The tokens stay with us, sealed.
 #[utoipa::path(tag = "customers", params(("customer" = String, Path, description = "Your id of the customer")), request_body = NewLink,
-    responses((status = 201, body = LinkBody),
+    responses((status = 201, description = "It is linked.", body = LinkBody),
+        (status = 200, description = "The customer's browser has to agree.", body = JourneyBody),
         (status = 409, description = "`link_taken`: the wallet account is another customer's.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`code_refused`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`code_refused`, `return_url_not_allowed`, `links_not_supported`", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["deposits:write"])))]
 #[post("/v1/customers/{customer}/links")]
@@ -96,8 +179,22 @@ pub async fn link(
     body: Json<NewLink>,
 ) -> Result<HttpResponse, Problem> {
     let customer = path_customer(&path)?;
-    let (provider, code) = body.0.read(NewLink::read)?;
+    let (provider, way) = body.0.read(NewLink::read)?;
     let (merchant, owner) = (caller.merchant(), customer.clone());
+    let code = match way {
+        Way::Code(code) => code,
+        Way::Browser { return_url, scope } => {
+            let begin = async move { flows::browser::begin_link(&context, merchant, owner, provider, &return_url, scope.as_deref()).await };
+            let journey = detached(begin).await?;
+            return Ok(HttpResponse::Ok().json(JourneyBody {
+                object: "link_request",
+                customer: customer.to_string(),
+                provider,
+                authorize_url: journey.authorize_url.into(),
+                expires_at: journey.expires_at,
+            }));
+        }
+    };
     let row = detached(async move { flows::link::create(&context, merchant, owner, provider, &code).await }).await?;
     Ok(HttpResponse::Created().json(LinkBody::new(&customer, row)))
 }
@@ -136,4 +233,27 @@ pub async fn unlink(
     let merchant = caller.merchant();
     detached(async move { flows::link::delete(&context, merchant, customer, provider).await }).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// What a wallet tells of a customer
+///
+/// The wallet is asked now, with the customer's link.
+#[utoipa::path(tag = "customers", params(("customer" = String, Path, description = "Your id of the customer"), ProfileQuery),
+    responses((status = 200, body = ProfileBody),
+        (status = 503, description = "`provider_unavailable`", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    security(("api_key" = ["orders:read"])))]
+#[get("/v1/customers/{customer}/profile")]
+pub async fn profile(
+    context: web::Data<Context>,
+    caller: Authorized<Reads>,
+    path: web::Path<String>,
+    query: Query<ProfileQuery>,
+) -> Result<web::Json<ProfileBody>, Problem> {
+    let customer = path_customer(&path)?;
+    let provider = query.0.read(ProfileQuery::read)?;
+    let (merchant, owner) = (caller.merchant(), customer.clone());
+    let (row, details) = detached(async move { flows::link::profile(&context, merchant, owner, provider).await }).await?;
+    let body = ProfileBody { object: "profile", customer: customer.to_string(), provider, provider_user: row.provider_user, details };
+    Ok(web::Json(body))
 }

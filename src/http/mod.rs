@@ -6,6 +6,7 @@
 pub mod addresses;
 pub mod auth;
 pub mod body;
+pub mod browser;
 pub mod callbacks;
 pub mod coins;
 pub mod customers;
@@ -77,6 +78,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(links::link)
         .service(links::links)
         .service(links::unlink)
+        .service(links::profile)
+        .service(browser::come_back)
+        .service(browser::pay)
         .service(coins::list)
         .service(youliao::authorize)
         .service(youliao::list)

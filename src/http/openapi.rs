@@ -27,6 +27,7 @@ use utoipa_actix_web::AppExt;
         (name = "youliao", description = "Authorisations at Youliao"),
         (name = "coins", description = "What may be ordered"),
         (name = "discrepancies", description = "Where a provider's side and ours disagree"),
+        (name = "browsers", description = "Where customers' browsers come by"),
         (name = "callbacks", description = "Where providers call us")
     )
 )]

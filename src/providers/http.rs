@@ -13,6 +13,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use reqwest::header::LOCATION;
 use reqwest::{Client, Method, Request, Response, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::debug;
@@ -85,6 +86,8 @@ pub struct Sent {
     pub status: u16,
     /// The whole body, at most 1 MiB.
     pub body: Vec<u8>,
+    /// Where it sends a browser on. Not followed.
+    pub location: Option<String>,
 }
 
 impl Sent {
@@ -173,7 +176,8 @@ impl ProviderHttp {
         // Nothing may come between the look at the clock and this line.
         let response = self.client.execute(request).await.map_err(sort)?;
         let status = response.status().as_u16();
-        Ok(Sent { status, body: read_body(response).await? })
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(Sent { status, body: read_body(response).await?, location })
     }
 
     fn request(&self, call: &Call<'_>) -> Result<Request, reqwest::Error> {

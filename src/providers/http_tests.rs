@@ -169,7 +169,7 @@ async fn a_request_carries_what_it_should() {
 
 #[test]
 fn evidence_is_bounded_and_bodies_are_not_shown() {
-    let sent = Sent { status: 200, body: b"access_token".repeat(10_000) };
+    let sent = Sent { status: 200, body: b"access_token".repeat(10_000), location: None };
     assert_eq!(sent.evidence().raw.len(), EVIDENCE_LIMIT);
     assert_eq!(format!("{sent:?}"), "Sent(HTTP 200, 120000 bytes)");
 }

@@ -60,12 +60,12 @@ pub struct MoneyCall {
 pub trait Deposits: Send + Sync {
     /// Asks the provider to expect money of the customer, or where the customer is to send it.
     /// Moves nothing by itself.
-    async fn offer(&self, call: &MoneyCall, payer: Payer<'_>) -> Answer;
+    async fn offer(&self, call: &MoneyCall, payer: Side<'_>) -> Answer;
 }
 
-/// Who pays a deposit in.
+/// The customer's side of a movement.
 #[derive(Clone, Copy, Debug)]
-pub struct Payer<'a> {
+pub struct Side<'a> {
     /// The provider's id of the user.
     pub user: &'a str,
     /// The user's token, where the provider wants one.
@@ -76,7 +76,25 @@ pub struct Payer<'a> {
 #[async_trait]
 pub trait UserPayouts: Send + Sync {
     /// Pays a user of the provider out of the merchant's own account.
-    async fn pay_user(&self, call: &MoneyCall, user: &str) -> Answer;
+    async fn pay_user(&self, call: &MoneyCall, payee: Side<'_>) -> Answer;
+}
+
+/// Deposits that the customer pays on a page of the provider's, in the browser.
+pub trait WebDeposits: Send + Sync {
+    /// The page, signed now: it is good for minutes. It carries the user's token, so that nobody but the user's own browser
+    /// may see it. `state` comes back with the browser.
+    fn pay_page(&self, call: &MoneyCall, payer: Side<'_>, state: &str) -> Result<SecretString, String>;
+    /// Reads the query that the browser comes back with. Believes nothing.
+    fn read_return(&self, query: &str) -> Result<Returned, String>;
+}
+
+/// What a browser brought back from a provider's page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Returned {
+    /// What it claims.
+    pub record: ProviderRecord,
+    /// The query without the token in it, fit to be kept.
+    pub evidence: Evidence,
 }
 
 /// Paying to addresses.
@@ -236,12 +254,15 @@ pub struct Applicant {
 /// Linking a customer's account at the provider.
 #[async_trait]
 pub trait Links: Send + Sync {
-    /// Exchanges the code that the wallet's app gave for tokens.
-    async fn exchange(&self, code: &SecretString, now: OffsetDateTime) -> Result<Tokens, LinkError>;
+    /// Where the customer's browser goes to give us a code. `state` comes back with it, to the account's registered address or,
+    /// where the provider takes any, to `ours`. The error names the scopes that there are.
+    fn authorize_url(&self, state: &str, scope: Option<&str>, ours: &Url) -> Result<Url, String>;
+    /// Exchanges the code that the wallet's app or the browser brought, and learns who the user is.
+    async fn exchange(&self, code: &SecretString, now: OffsetDateTime) -> Result<(Tokens, Profile), LinkError>;
     /// Exchanges a refresh token for new tokens. The old one may be dead afterwards, also where the answer is lost.
     async fn refresh(&self, refresh_token: &SecretString, now: OffsetDateTime) -> Result<Tokens, LinkError>;
-    /// Asks who the user is.
-    async fn profile(&self, access_token: &SecretString) -> Result<Profile, LinkError>;
+    /// Asks what the provider tells of the user whom it calls `user`.
+    async fn profile(&self, access_token: &SecretString, user: &str) -> Result<Profile, LinkError>;
 }
 
 /// Tokens of a customer's account.
@@ -315,8 +336,12 @@ pub struct Wallet {
     pub capabilities: Capabilities,
     /// Lists coins.
     pub coins: Arc<dyn Coins>,
-    /// Opens deposits.
-    pub deposits: Arc<dyn Deposits>,
+    /// Opens deposits. Absent where the customer's browser does.
+    pub deposits: Option<Arc<dyn Deposits>>,
+    /// Lets the customer's browser pay deposits.
+    pub web_deposits: Option<Arc<dyn WebDeposits>>,
+    /// A payout to a user needs that user's token.
+    pub payouts_need_token: bool,
     /// Pays users.
     pub user_payouts: Arc<dyn UserPayouts>,
     /// Pays to addresses.

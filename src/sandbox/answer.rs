@@ -3,17 +3,32 @@
 
 use std::io;
 
-use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use actix_web::web::Bytes;
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use futures_util::stream;
 
 use super::faults::Answer;
 
 pub(super) fn respond(answer: Answer) -> HttpResponse {
+    respond_with(answer, |body| {
+        let mut head = HttpResponse::Ok();
+        head.content_type(ContentType::json());
+        (head, body.to_string())
+    })
+}
+
+/// As [`respond`] for replies that are not JSON alone: `whole` gives the head and the body of one that nothing breaks.
+pub(super) fn respond_with<R>(answer: Answer<R>, whole: impl FnOnce(R) -> (HttpResponseBuilder, String)) -> HttpResponse {
     match answer {
-        Answer::Body(body) => HttpResponse::Ok().json(body),
-        Answer::Truncated(body) => truncated(body.to_string()),
+        Answer::Body(reply) => {
+            let (mut head, body) = whole(reply);
+            head.body(body)
+        }
+        Answer::Truncated(reply) => {
+            let (head, body) = whole(reply);
+            truncated(head, body)
+        }
         Answer::Garbage => HttpResponse::Ok().content_type(ContentType::html()).body("<br />\n<b>Warning</b>: mysqli::query(): gone away"),
         Answer::Empty => HttpResponse::Ok().content_type(ContentType::json()).finish(),
         Answer::Error500 => HttpResponse::InternalServerError().body("Internal Server Error"),
@@ -22,7 +37,7 @@ pub(super) fn respond(answer: Answer) -> HttpResponse {
 }
 
 /// Half of the body under the full `Content-Length`, then a cut.
-fn truncated(body: String) -> HttpResponse {
+fn truncated(mut head: HttpResponseBuilder, body: String) -> HttpResponse {
     let length = body.len() as u64;
     let half = Bytes::from(body).split_to(usize::try_from(length / 2).unwrap_or(0));
     let parts = stream::unfold(Some(half), |half| async move {
@@ -35,5 +50,5 @@ fn truncated(body: String) -> HttpResponse {
             }
         }
     });
-    HttpResponse::Ok().content_type(ContentType::json()).no_chunking(length).streaming(parts)
+    head.no_chunking(length).streaming(parts)
 }

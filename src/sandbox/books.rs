@@ -92,7 +92,8 @@ impl CallRecord {
 }
 
 /// Parameters that never enter the log.
-const SECRETS: [&str; 8] = ["client_secret", "wallet_pwd", "session_key", "code", "access_token", "refresh_token", "sign", "app_secret"];
+const SECRETS: [&str; 9] =
+    ["client_secret", "wallet_pwd", "session_key", "code", "access_token", "refresh_token", "sign", "app_secret", "secret"];
 
 /// Both lists.
 #[derive(Default)]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::clock::lock;
 use super::faults::Times;
 use super::fomo::{Fee, Owner, Style, TokenLife, USER_WALLET_PWD};
-use super::{Core, hicoin, knows, youliao};
+use super::{Core, fomo, hicoin, knows, youliao};
 
 pub(super) type Answer = actix_web::Result<HttpResponse>;
 
@@ -37,6 +37,7 @@ pub(super) fn routes(core: Core) -> impl FnOnce(&mut web::ServiceConfig) {
                 .route("/settings", web::post().to(settings))
                 .route("/books", web::get().to(books))
                 .route("/calls", web::get().to(calls))
+                .configure(fomo::control_routes)
                 .configure(hicoin::control_routes)
                 .configure(youliao::control_routes),
         );

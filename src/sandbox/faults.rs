@@ -46,6 +46,13 @@ pub enum Fault {
     /// A list leaves out the record that the fault is meant for, or all of them, in an otherwise good answer, as if
     /// the provider had not caught up. Calls that do not list records by id are answered as ever.
     Omit,
+    /// The call is executed; where a redirect would say so, HTTP 200 comes with a page. This fault and the next two
+    /// leave calls that do not redirect as they are.
+    NoRedirect,
+    /// The call is executed; the redirect leads to the right place but carries nothing of the outcome.
+    BareRedirect,
+    /// The call is executed; what the redirect repeats of the request is wrong: a payment's amount, or else the state.
+    WrongEcho,
 }
 
 /// What goes wrong with one callback. In JSON: `"missing"`, `{"repeat": 3}`, `{"wrong_amount": "9.5"}`.
@@ -234,10 +241,10 @@ impl Drop for Held<'_> {
     }
 }
 
-/// What the caller gets to see on the wire.
-pub(super) enum Answer {
-    Body(Value),
-    Truncated(Value),
+/// What the caller gets to see on the wire of a reply, which is JSON unless a provider has pages.
+pub(super) enum Answer<R = Value> {
+    Body(R),
+    Truncated(R),
     Garbage,
     Empty,
     Error500,
@@ -246,24 +253,24 @@ pub(super) enum Answer {
 }
 
 /// A call as the faults see it: something that can be executed, refused, or outrun by its callback.
-pub(super) trait Faulty: Sync {
+pub(super) trait Faulty<R = Value>: Sync {
     /// Executes the call and renders its answer.
-    fn execute(&self) -> Value;
+    fn execute(&self) -> R;
     /// Renders a refusal with this code.
-    fn refuse(&self, code: i64) -> Value;
+    fn refuse(&self, code: i64) -> R;
     /// Executes the call, delivers its callback, and renders the answer.
-    fn callback_first(&self) -> impl Future<Output = Value> + Send;
+    fn callback_first(&self) -> impl Future<Output = R> + Send;
 }
 
 /// Runs a call under a fault.
-pub(super) async fn run(fault: Option<Fault>, gate: &Gate, call: &impl Faulty) -> Answer {
-    let after = |answer: Answer| {
+pub(super) async fn run<R: Send>(fault: Option<Fault>, gate: &Gate, call: &impl Faulty<R>) -> Answer<R> {
+    let after = |answer: Answer<R>| {
         call.execute();
         answer
     };
     match fault {
-        // What is left out is known to the call itself.
-        None | Some(Fault::Omit) => Answer::Body(call.execute()),
+        // What is left out of a list, or wrong with a redirect, is known to the call itself.
+        None | Some(Fault::Omit | Fault::NoRedirect | Fault::BareRedirect | Fault::WrongEcho) => Answer::Body(call.execute()),
         Some(Fault::LoseBefore) => Answer::Cut,
         Some(Fault::LoseAfter) => after(Answer::Cut),
         Some(Fault::Delay(millis)) => {

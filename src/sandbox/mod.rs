@@ -17,6 +17,7 @@ mod control;
 mod faults;
 mod fomo;
 mod hicoin;
+mod page;
 mod verbs;
 mod world;
 mod youliao;
@@ -36,6 +37,8 @@ pub use self::callbacks::{Delivered, PendingCallback, delay_before};
 pub use self::faults::{CallbackFault, Fault, Times};
 pub use self::fomo::{ClientSetup, Coin, Fee, Style, TokenLife, USER_WALLET_PWD};
 pub use self::hicoin::{HicoinApp, HicoinBalance, HicoinCoin, HicoinError, HicoinFee, HicoinStage, HicoinStatuses, HicoinStyle, HicoinTo};
+pub use self::hicoin::{HicoinOauthApp, HicoinOauthStyle, HicoinTokenLife};
+pub use self::page::BrowseError;
 pub use self::youliao::{YouliaoApp, YouliaoAuthorization};
 
 use self::callbacks::Automatic;
@@ -65,6 +68,8 @@ pub struct Options {
     pub coins: Vec<Coin>,
     /// The merchants' apps at Hicoin. Where a verb is given no app, it is the first.
     pub hicoin_apps: Vec<HicoinApp>,
+    /// The merchants' apps at Hicoin's OAuth. Where a verb is given no app, it is the first.
+    pub hicoin_oauth_apps: Vec<HicoinOauthApp>,
     /// The coins at Hicoin, with which every app starts.
     pub hicoin_coins: Vec<HicoinCoin>,
     /// Hicoin's withdrawals move on by themselves, one stage with each list call about them.
@@ -84,6 +89,7 @@ impl Default for Options {
             clients: vec![ClientSetup::default()],
             coins: Coin::samples(),
             hicoin_apps: vec![HicoinApp::default()],
+            hicoin_oauth_apps: vec![HicoinOauthApp::default()],
             hicoin_coins: HicoinCoin::samples(),
             hicoin_auto_advance: false,
             youliao_apps: vec![YouliaoApp::default()],
@@ -147,7 +153,7 @@ impl Sandbox {
         let world = World::new(callback_client()?, runtime.clone(), automatic);
         let fomo = Fomo::new(Arc::clone(&world), options.clients, options.coins, options.duplicate_check);
         let rules = hicoin::Rules::new(options.duplicate_check, options.hicoin_auto_advance);
-        let hicoin = Hicoin::new(Arc::clone(&world), options.hicoin_apps, &options.hicoin_coins, rules);
+        let hicoin = Hicoin::new(Arc::clone(&world), options.hicoin_apps, options.hicoin_oauth_apps, &options.hicoin_coins, rules);
         let youliao = Arc::new(Youliao::new(Arc::clone(&world), options.youliao_apps));
         let core = Core { world, fomo: Arc::new(fomo), hicoin: Arc::new(hicoin), youliao };
 
@@ -185,6 +191,11 @@ impl Sandbox {
     /// Youliao's page, to which `?token=` is added (youliao.md).
     pub fn youliao_redirect_base(&self) -> String {
         format!("http://{}{}", self.server.address, youliao::PAGE)
+    }
+
+    /// The base URL of Hicoin's OAuth, without a trailing slash (hicoin-oauth.rst, section 2).
+    pub fn hicoin_oauth_base_url(&self) -> String {
+        format!("http://{}{}", self.server.address, hicoin::OAUTH_BASE)
     }
 
     /// Where the control API stands, with a trailing slash.

@@ -7,6 +7,7 @@ use super::callbacks::{Delivered, PendingCallback};
 use super::clock::lock;
 use super::faults::{CallbackFault, Fault, Times};
 use super::fomo::{Fee, Owner, Style, TokenLife};
+use super::page::BrowseError;
 use super::{Sandbox, knows};
 
 /// Playing the user and the operator.
@@ -33,6 +34,25 @@ impl Sandbox {
     /// `None` when a fault swallowed the answer. Without a transfer_id it is the latest with this trade_id.
     pub async fn confirm_pay(&self, trade_id: &str, transfer_id: Option<&str>) -> Option<i64> {
         self.core.fomo.confirm(trade_id, transfer_id).await
+    }
+
+    /// The user's browser opens FOMO's page at `url` to agree (fomo-web.txt, section 二, 1), the user is chosen, and
+    /// one of the two buttons pressed. Answers where the browser is sent, without going there. Of the URL, path and
+    /// query count.
+    ///
+    /// # Errors
+    /// Another page's URL, a page instead of a redirect, or no answer because of a fault.
+    pub async fn browse_authorize(&self, url: &str, user_id: &str, approve: bool) -> Result<String, BrowseError> {
+        self.core.fomo.browse_authorize(url, user_id, approve).await
+    }
+
+    /// The user's browser opens FOMO's page at `url` to pay (fomo-web.txt, section 三, 2) and pays or cancels. Answers
+    /// where the browser is sent, without going there. Of the URL, path and query count.
+    ///
+    /// # Errors
+    /// As [`Sandbox::browse_authorize`].
+    pub async fn browse_pay(&self, url: &str, approve: bool) -> Result<String, BrowseError> {
+        self.core.fomo.browse_pay(url, approve).await
     }
 
     /// Sets what a user owns of a coin.
@@ -81,6 +101,11 @@ impl Sandbox {
     /// What FOMO keeps of payments in a coin.
     pub fn set_fee(&self, coin_id: &str, fee: Fee) {
         self.core.fomo.set_fee(coin_id, fee);
+    }
+
+    /// Registers another redirect_uri for a merchant's app at FOMO; `false` for an unknown app.
+    pub fn set_redirect_uri(&self, client_id: &str, redirect_uri: &str) -> bool {
+        self.core.fomo.set_redirect_uri(client_id, redirect_uri)
     }
 
     /// Switches a coin on or off (code 21); `false` for an unknown coin.

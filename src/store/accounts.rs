@@ -49,6 +49,13 @@ pub async fn merchant_by_name(connection: &mut PgConnection, name: &str) -> Resu
     Ok(row.map(|row| MerchantRow { id: MerchantId(row.merchant_id), name: row.name, return_origins: row.return_origins }))
 }
 
+/// Origins that a merchant's browsers may be sent back to.
+pub async fn return_origins(connection: &mut PgConnection, merchant: MerchantId) -> Result<Vec<String>, StoreError> {
+    let row =
+        sqlx::query_scalar!("SELECT return_origins FROM merchants WHERE merchant_id = $1", merchant.0).fetch_optional(connection).await?;
+    Ok(row.unwrap_or_default())
+}
+
 /// All merchants, by name.
 pub async fn merchants(connection: &mut PgConnection) -> Result<Vec<MerchantRow>, StoreError> {
     let rows = sqlx::query!("SELECT merchant_id, name, return_origins FROM merchants ORDER BY name").fetch_all(connection).await?;

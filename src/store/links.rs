@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::StoreError;
 use super::rows::parsed;
-use crate::domain::ids::{CustomerId, MerchantId};
+use crate::domain::ids::{CustomerId, EventId, MerchantId};
 use crate::domain::order::Provider;
 
 /// The tokens of a link, sealed, with what decides about their use.
@@ -81,23 +81,24 @@ pub struct LinkKey {
     pub provider: Provider,
 }
 
-/// Writes a link, or links anew. `false` if the wallet account is another customer's.
+/// Writes a link, or links anew. `false` if the wallet account is another customer's, and not to be `shared`.
 pub async fn put(
     connection: &mut PgConnection,
     key: &LinkKey,
     provider_user: &str,
+    shared: bool,
     tokens: &NewTokens<'_>,
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "INSERT INTO wallet_links (merchant_id, customer, provider, provider_user, status, sealed_tokens, generation,
-                                   access_expires_at, refresh_expires_at, refresh_at, linked_at, last_used_at)
-         VALUES ($1, $2, $3, $4, 'active', $5, 1, $6, $7, $8, $9, $9)
+                                   access_expires_at, refresh_expires_at, refresh_at, linked_at, last_used_at, exclusive)
+         VALUES ($1, $2, $3, $4, 'active', $5, 1, $6, $7, $8, $9, $9, NOT $10)
          ON CONFLICT ON CONSTRAINT a_customer_has_one_link_to_a_provider DO UPDATE SET
              provider_user = excluded.provider_user, status = 'active', sealed_tokens = excluded.sealed_tokens,
              generation = wallet_links.generation + 1, access_expires_at = excluded.access_expires_at,
              refresh_expires_at = excluded.refresh_expires_at, refresh_at = excluded.refresh_at, refresh_lease = NULL,
-             linked_at = excluded.linked_at, last_used_at = excluded.last_used_at",
+             linked_at = excluded.linked_at, last_used_at = excluded.last_used_at, exclusive = excluded.exclusive",
         key.merchant_id.0,
         key.customer.as_str(),
         key.provider.to_string(),
@@ -107,6 +108,7 @@ pub async fn put(
         tokens.refresh_expires_at,
         tokens.refresh_at,
         now,
+        shared,
     )
     .execute(connection)
     .await;
@@ -138,6 +140,26 @@ pub async fn of_customer(connection: &mut PgConnection, merchant: MerchantId, cu
             })
         })
         .collect()
+}
+
+/// The customer whose active link leads to this wallet account, the one used last.
+pub async fn customer_of(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    provider: Provider,
+    provider_user: &str,
+) -> Result<Option<CustomerId>, StoreError> {
+    let row = sqlx::query_scalar!(
+        "SELECT customer FROM wallet_links
+         WHERE merchant_id = $1 AND provider = $2 AND provider_user = $3 AND status = 'active'
+         ORDER BY last_used_at DESC LIMIT 1",
+        merchant.0,
+        provider.to_string(),
+        provider_user,
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|text| parsed(CustomerId::parse(&text).ok(), "customer", "")).transpose()
 }
 
 /// The tokens of an active link.
@@ -226,15 +248,29 @@ pub async fn release_refresh(
     Ok(())
 }
 
-/// Marks a link whose tokens the provider refuses as expired.
-pub async fn expire(connection: &mut PgConnection, key: &LinkKey, generation: i64) -> Result<(), StoreError> {
+/// Marks a link whose tokens the provider refuses as expired, with the event that tells the merchant.
+pub async fn expire(
+    connection: &mut PgConnection,
+    key: &LinkKey,
+    generation: i64,
+    (event_id, event): (EventId, &str),
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE wallet_links SET status = 'expired', refresh_lease = NULL
-         WHERE merchant_id = $1 AND customer = $2 AND provider = $3 AND generation = $4",
+        "WITH ended AS (
+             UPDATE wallet_links SET status = 'expired', refresh_lease = NULL
+             WHERE merchant_id = $1 AND customer = $2 AND provider = $3 AND generation = $4 AND status = 'active'
+             RETURNING 1
+         )
+         INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
+         SELECT $1, $5, 'link.expired', $6::text::json, $7 FROM ended",
         key.merchant_id.0,
         key.customer.as_str(),
         key.provider.to_string(),
         generation,
+        event_id.0,
+        event,
+        now,
     )
     .execute(connection)
     .await?;

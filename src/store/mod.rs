@@ -10,6 +10,7 @@ pub mod customers;
 pub mod discrepancies;
 pub mod feeds;
 pub mod keys;
+pub mod link_requests;
 pub mod links;
 pub mod orders;
 pub mod receipts;

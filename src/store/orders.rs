@@ -26,6 +26,8 @@ pub struct NewOrder<'a> {
     pub task: Task,
     /// The first attempt, where the caller sends it at once, and until when the caller keeps the task.
     pub attempt: Option<(AttemptId, OffsetDateTime)>,
+    /// Where the customer's browser goes after it has paid.
+    pub return_url: Option<&'a str>,
     /// What the customer must have at the provider: without it nothing is written.
     pub needs: Need,
 }
@@ -77,10 +79,10 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
             INSERT INTO orders (
                 merchant_id, order_id, trade_id, kind, provider, status, stage, sequence, coin, provider_coin_id, decimals,
                 amount, tolerance, amount_received, amount_confirmed, late, customer, destination, provider_user, source_user, next_action,
-                doubts, is_final, expires_at, metadata, fingerprint, created_at, updated_at)
+                doubts, is_final, expires_at, metadata, fingerprint, created_at, updated_at, return_url)
             SELECT $2, $5, $6, $7, $4, $8, $9, 1, $10, $11, $12, $13, $29, 0, 0, false, $3, $14,
                    coalesce($15, (SELECT provider_user FROM link), (SELECT provider_user FROM payer)), $30, $16,
-                   0, false, $17, $18::text::json, $19, $20, $20
+                   0, false, $17, $18::text::json, $19, $20, $20, $31
             WHERE (NOT $1 OR EXISTS (SELECT FROM link)) AND (NOT $28 OR EXISTS (SELECT FROM payer))
             ON CONFLICT ON CONSTRAINT a_trade_id_is_used_once DO UPDATE SET trade_id = excluded.trade_id
             RETURNING order_id, fingerprint, order_id = $5 AS inserted
@@ -138,6 +140,7 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
         new.needs == Need::User,
         order.tolerance.to_decimal(),
         order.source_user,
+        new.return_url,
     )
     .fetch_optional(connection)
     .await?;
@@ -172,6 +175,14 @@ pub async fn by_id(connection: &mut PgConnection, merchant: MerchantId, order: O
         .fetch_optional(connection)
         .await?;
     row.map(Order::try_from).transpose()
+}
+
+/// Where the customer's browser goes after it has paid an order.
+pub async fn return_url(connection: &mut PgConnection, merchant: MerchantId, order: OrderId) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query_scalar!("SELECT return_url FROM orders WHERE merchant_id = $1 AND order_id = $2", merchant.0, order.0)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.flatten())
 }
 
 /// Orders by their ids, in one statement.

@@ -51,6 +51,7 @@ pub struct OrderRow {
     pub fingerprint: Vec<u8>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
+    pub return_url: Option<String>,
 }
 
 impl TryFrom<OrderRow> for Order {

@@ -13,7 +13,7 @@ use tillgate::http::auth::TrustedProxies;
 use crate::harness::{Answer, TestApp, deposit_wish, make_key, payout_wish, read};
 
 /// What each route needs. A route that is not here fails a test.
-const ROUTES: [(&str, &str, Scope); 34] = [
+const ROUTES: [(&str, &str, Scope); 35] = [
     ("POST", "/v1/deposits", Scope::DepositsWrite),
     ("GET", "/v1/deposits", Scope::OrdersRead),
     ("GET", "/v1/deposits/{trade_id}", Scope::OrdersRead),
@@ -43,6 +43,7 @@ const ROUTES: [(&str, &str, Scope); 34] = [
     ("POST", "/v1/customers/{customer}/links", Scope::DepositsWrite),
     ("GET", "/v1/customers/{customer}/links", Scope::OrdersRead),
     ("DELETE", "/v1/customers/{customer}/links/{provider}", Scope::DepositsWrite),
+    ("GET", "/v1/customers/{customer}/profile", Scope::OrdersRead),
     ("GET", "/v1/coins", Scope::OrdersRead),
     ("POST", "/v1/youliao/authorizations", Scope::DepositsWrite),
     ("GET", "/v1/youliao/authorizations", Scope::OrdersRead),
@@ -167,7 +168,7 @@ async fn the_description_names_the_scope_of_every_route() {
     }
     let secured: usize =
         document["paths"].as_object().expect("paths").values().filter_map(Value::as_object).map(serde_json::Map::len).sum();
-    assert_eq!(secured, ROUTES.len() + 2, "all but the callbacks need a key");
+    assert_eq!(secured, ROUTES.len() + 4, "all but the callbacks and the browsers' pages need a key");
     app.finish().await;
 }
 

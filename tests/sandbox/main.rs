@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod browser;
 mod callbacks;
 mod checks;
 mod control;
@@ -9,4 +10,5 @@ mod faults;
 mod harness;
 mod hicoin;
 mod payments;
+mod web;
 mod youliao;

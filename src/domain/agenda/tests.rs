@@ -134,7 +134,7 @@ fn a_claim_after_the_deadline_is_given_the_grace_to_be_proven() {
     let mut order = at(State::Deposit(Deposit::Verifying));
     order.updated_at += Duration::from_hours(2);
     assert_eq!(deadline(&order, &timing, order.updated_at), order.created_at + Duration::from_mins(17));
-    order.claim = Some(Claim { paid: true, reference: None, others: Vec::new(), fee: None });
+    order.claim = Some(Claim { paid: true, reference: None, others: Vec::new(), fee: None, by_browser: false });
     assert_eq!(deadline(&order, &timing, order.updated_at), order.updated_at + Duration::from_mins(2));
     order.updated_at = order.created_at;
     assert_eq!(deadline(&order, &timing, order.updated_at), order.created_at + Duration::from_mins(17));

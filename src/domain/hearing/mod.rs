@@ -13,7 +13,7 @@ use crate::domain::agenda::Timing;
 use crate::domain::money::Amount;
 use crate::domain::order::{Claim, Failure, Kind, NextAction, Order};
 use crate::domain::receipt::Takings;
-use crate::domain::report::{Decision, Finding, FindingKind, Outcome, ProviderRecord, Report, Says, Standing};
+use crate::domain::report::{Channel, Decision, Finding, FindingKind, Outcome, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Circumstances, Deposit, DepositFact, Fact, Payout, Refusal, Review, State, advance};
 
 /// What hearing needs besides the order and the report.
@@ -170,11 +170,15 @@ fn amend(order: &mut Order, record: &ProviderRecord, report: &Report) {
             return;
         }
         let paid = record.standing == Standing::Paid;
+        let by_browser = report.channel == Channel::Browser;
         match (order.claim.as_mut().filter(|claim| claim.paid), &record.reference) {
-            (Some(earlier), Some(reference)) if paid => earlier.add(reference),
+            (Some(earlier), reference) if paid => {
+                earlier.by_browser &= by_browser;
+                reference.iter().for_each(|reference| earlier.add(reference));
+            }
             (Some(_), _) => {}
             (None, reference) => {
-                order.claim = Some(Claim { paid, reference: reference.clone(), others: Vec::new(), fee: record.fee });
+                order.claim = Some(Claim { paid, reference: reference.clone(), others: Vec::new(), fee: record.fee, by_browser });
             }
         }
         return;

@@ -10,11 +10,11 @@ use crate::domain::order::Provider;
 use crate::domain::report::Standing;
 use crate::providers::test_server::{Line, Seen, TestServer, Then, json};
 
-fn now() -> OffsetDateTime {
+pub(super) fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_551_325_752).unwrap()
 }
 
-async fn fomo(script: Vec<Line>) -> (Fomo, TestServer) {
+pub(super) async fn fomo(script: Vec<Line>) -> (Fomo, TestServer) {
     let server = TestServer::start(script).await;
     let document = json!({
         "base_url": server.url("fomo"), "client_id": "acme", "client_secret": "tillgate-client-secret",
@@ -26,7 +26,7 @@ async fn fomo(script: Vec<Line>) -> (Fomo, TestServer) {
     (Fomo::new(http, account, Clock::manual(now(), 1)), server)
 }
 
-fn call() -> MoneyCall {
+pub(super) fn call() -> MoneyCall {
     MoneyCall {
         trade_id: TradeId::parse("t-1").unwrap(),
         provider_coin_id: "5".into(),
@@ -37,7 +37,7 @@ fn call() -> MoneyCall {
     }
 }
 
-fn token() -> SecretString {
+pub(super) fn token() -> SecretString {
     "user-token".into()
 }
 
@@ -58,7 +58,7 @@ const SIGN: &str = "579e794a0a095f755253e9f8bf6ab8f3145086d9";
 #[tokio::test]
 async fn a_deposit_is_offered_with_all_parameters() {
     let (fomo, server) = fomo(vec![json(200, r#"{"status": 1, "sucess": true, "transfer_id": "f-1"}"#)]).await;
-    let answer = fomo.offer(&call(), Payer { user: "42", access_token: Some(&token()) }).await;
+    let answer = fomo.offer(&call(), Side { user: "42", access_token: Some(&token()) }).await;
     assert!(matches!(answer.outcome, Outcome::Accepted(record) if record.standing == Standing::Awaiting));
     assert_eq!(answer.evidence.unwrap().raw, br#"{"status": 1, "sucess": true, "transfer_id": "f-1"}"#);
     let (seen, form) = only(&server);
@@ -85,7 +85,7 @@ async fn a_deposit_is_offered_with_all_parameters() {
 async fn a_user_is_paid_with_all_parameters_and_no_token() {
     let paid = r#"{"success": true, "status": 1, "data": {"transfer_id": "f-1", "trade_id": "t-1", "httpcode": 200}}"#;
     let (fomo, server) = fomo(vec![json(200, paid)]).await;
-    let answer = fomo.pay_user(&call(), "77").await;
+    let answer = fomo.pay_user(&call(), Side { user: "77", access_token: None }).await;
     assert!(matches!(answer.outcome, Outcome::Accepted(record) if record.standing == Standing::Paid));
     let (seen, form) = only(&server);
     assert_eq!(seen.request_line(), "POST /fomo/oauth2/authorize/pay_user HTTP/1.1");
@@ -112,7 +112,7 @@ async fn a_user_is_paid_with_all_parameters_and_no_token() {
 async fn a_payment_whose_answer_is_lost_is_unknown_and_sent_once() {
     for then in [Then::Reset, Then::Close] {
         let (fomo, server) = fomo(vec![Line(vec![], then), json(200, r#"{"success": true, "status": 1}"#)]).await;
-        let answer = fomo.pay_user(&call(), "77").await;
+        let answer = fomo.pay_user(&call(), Side { user: "77", access_token: None }).await;
         assert!(matches!(answer, Answer { outcome: Outcome::Unknown(_), evidence: None }), "{answer:?}");
         assert_eq!(server.seen().len(), 1);
     }
@@ -122,7 +122,7 @@ async fn a_payment_whose_answer_is_lost_is_unknown_and_sent_once() {
 async fn a_payment_past_its_deadline_is_not_sent() {
     let (fomo, server) = fomo(vec![]).await;
     let late = MoneyCall { deadline: Clock::system().instant(), ..call() };
-    let answer = fomo.pay_user(&late, "77").await;
+    let answer = fomo.pay_user(&late, Side { user: "77", access_token: None }).await;
     assert!(matches!(answer, Answer { outcome: Outcome::NotSent(_), evidence: None }), "{answer:?}");
     assert_eq!(server.connections(), 0);
 }
@@ -162,7 +162,7 @@ async fn questions_carry_the_users_token_where_they_need_it() {
     let detail = r#"{"transfer_log": {"status": 1, "amount": "1", "transfer_id": "f-1"}}"#;
     let script = vec![json(200, r#"{"status": 1, "data": {"id": 77}}"#), json(200, detail), json(200, r#"{"active_coins": []}"#)];
     let (fomo, server) = fomo(script).await;
-    assert_eq!(fomo.profile(&token()).await.unwrap().provider_user, "77");
+    assert_eq!(fomo.profile(&token(), "77").await.unwrap().provider_user, "77");
     assert!(matches!(fomo.by_reference("f-1", &token()).await, Looked::Found(..)));
     assert_eq!(fomo.coins().await, Ok(vec![]));
     let [profile, detail, coins] = server.seen().try_into().unwrap();
@@ -179,7 +179,7 @@ async fn questions_carry_the_users_token_where_they_need_it() {
 #[tokio::test]
 async fn a_provider_that_is_gone_makes_every_question_unavailable() {
     let (fomo, _server) = fomo(vec![]).await;
-    assert!(matches!(fomo.profile(&token()).await, Err(LinkError::Unavailable(_))));
+    assert!(matches!(fomo.profile(&token(), "77").await, Err(LinkError::Unavailable(_))));
     assert!(matches!(fomo.exchange(&token(), now()).await, Err(LinkError::Unavailable(_))));
     assert!(matches!(fomo.by_reference("f-1", &token()).await, Looked::Unavailable(_)));
     assert!(fomo.coins().await.is_err());

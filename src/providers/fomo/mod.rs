@@ -6,6 +6,7 @@
 //! tries again, and nothing here decides what an order becomes.
 
 mod sign;
+mod web;
 pub mod wire;
 
 use std::sync::Arc;
@@ -19,9 +20,9 @@ pub use self::sign::sign;
 use self::wire::Verb;
 use super::http::{Call, CallFailure, ProviderHttp};
 use super::{
-    Answer, Callbacks, Coins, Deposits, LinkError, Links, Looked, MoneyCall, Payer, Profile, ReferenceLookups, Tokens, UserPayouts, Wallet,
+    Answer, Callbacks, Coins, Deposits, LinkError, Links, Looked, MoneyCall, Profile, ReferenceLookups, Side, Tokens, UserPayouts, Wallet,
 };
-use crate::domain::account::FomoAccount;
+use crate::domain::account::{FomoAccount, FomoFlow};
 use crate::domain::clock::Clock;
 use crate::domain::coin::Coin;
 use crate::domain::recovery::Capabilities;
@@ -50,9 +51,18 @@ impl Fomo {
         Self { http, account, clock }
     }
 
-    /// The ports of an account at FOMO.
+    /// The ports of an account at FOMO, in the flow that it is registered for.
     pub fn wallet(http: ProviderHttp, account: FomoAccount, clock: Clock) -> Wallet {
+        let flow = account.flow;
         let fomo = Arc::new(Self::new(http, account, clock));
+        match flow {
+            FomoFlow::App => fomo.app_ports(),
+            FomoFlow::Web => fomo.web_ports(),
+        }
+    }
+
+    fn app_ports(self: Arc<Self>) -> Wallet {
+        let fomo = self;
         Wallet {
             capabilities: Capabilities {
                 refuses_duplicates: true,
@@ -62,7 +72,9 @@ impl Fomo {
                 deposit_feed: false,
             },
             coins: fomo.clone(),
-            deposits: fomo.clone(),
+            deposits: Some(fomo.clone()),
+            web_deposits: None,
+            payouts_need_token: false,
             user_payouts: fomo.clone(),
             address_payouts: None,
             transfers: None,
@@ -102,6 +114,12 @@ impl Fomo {
         }
     }
 
+    async fn user_info(&self, access_token: &SecretString) -> Result<Profile, LinkError> {
+        let call = Call::get("fomo get_user_info", self.url("oauth2/resource/get_user_info"), &[]).bearer(access_token);
+        let sent = self.http.send(call).await.map_err(|failure| LinkError::Unavailable(failure.reason()))?;
+        wire::profile(&sent)
+    }
+
     async fn send_for_tokens(&self, call: Call<'_>, now: OffsetDateTime, kept: Option<&SecretString>) -> Result<Tokens, LinkError> {
         let sent = self.http.send(call).await.map_err(|failure| LinkError::Unavailable(failure.reason()))?;
         wire::tokens(&sent, now, kept)
@@ -111,7 +129,7 @@ impl Fomo {
 #[async_trait]
 impl Deposits for Fomo {
     /// `pre_pay` (part three, section 2).
-    async fn offer(&self, call: &MoneyCall, payer: Payer<'_>) -> Answer {
+    async fn offer(&self, call: &MoneyCall, payer: Side<'_>) -> Answer {
         let Some(access_token) = payer.access_token else {
             return Answer { outcome: Outcome::NotSent("there is no access token of the customer".to_owned()), evidence: None };
         };
@@ -138,7 +156,7 @@ impl Deposits for Fomo {
 #[async_trait]
 impl UserPayouts for Fomo {
     /// `pay_user` (part three, section 4).
-    async fn pay_user(&self, call: &MoneyCall, user: &str) -> Answer {
+    async fn pay_user(&self, call: &MoneyCall, payee: Side<'_>) -> Answer {
         let signed = self.signed(call);
         let form = [
             ("direction", "2"),
@@ -147,7 +165,7 @@ impl UserPayouts for Fomo {
             ("trade_id", call.trade_id.as_str()),
             ("amount", &signed.amount),
             ("coin_id", &call.provider_coin_id),
-            ("user_id", user),
+            ("user_id", payee.user),
             ("client_id", &self.account.client_id),
             ("server_uri", call.server_uri.as_str()),
             ("state", &signed.state),
@@ -175,8 +193,26 @@ impl ReferenceLookups for Fomo {
 
 #[async_trait]
 impl Links for Fomo {
-    /// `token` (part two, section 2).
-    async fn exchange(&self, code: &SecretString, now: OffsetDateTime) -> Result<Tokens, LinkError> {
+    /// The page where a browser's user agrees (`fomo-web.txt`, part two, section 1).
+    fn authorize_url(&self, state: &str, scope: Option<&str>, _ours: &Url) -> Result<Url, String> {
+        const SCOPES: [&str; 2] = ["userinfo", "paytoken"];
+        let scope = scope.map_or_else(|| SCOPES.join(" "), |text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+        if scope.is_empty() || !scope.split(' ').all(|word| SCOPES.contains(&word)) {
+            return Err(format!("must be made of these words: {}", SCOPES.join(" ")));
+        }
+        let mut url = self.url("oauth2/authorize");
+        url.query_pairs_mut().extend_pairs([
+            ("response_type", "code"),
+            ("client_id", &self.account.client_id),
+            ("redirect_uri", &self.account.redirect_uri),
+            ("state", state),
+            ("scope", &scope),
+        ]);
+        Ok(url)
+    }
+
+    /// `token` (part two, section 2), then `get_user_info`.
+    async fn exchange(&self, code: &SecretString, now: OffsetDateTime) -> Result<(Tokens, Profile), LinkError> {
         let form = [
             ("code", code.expose_secret()),
             ("client_id", &self.account.client_id),
@@ -185,7 +221,9 @@ impl Links for Fomo {
             ("redirect_uri", self.account.redirect_uri.as_str()),
         ];
         let call = Call::post("fomo token", self.url("oauth2/authorize/token"), &form);
-        self.send_for_tokens(call, now, None).await
+        let tokens = self.send_for_tokens(call, now, None).await?;
+        let profile = self.user_info(&tokens.access_token).await?;
+        Ok((tokens, profile))
     }
 
     /// `RefreshToken` (part two, section 4). Where FOMO gives no new refresh token, the old one is kept.
@@ -202,10 +240,8 @@ impl Links for Fomo {
     }
 
     /// `get_user_info` (part three, section 1).
-    async fn profile(&self, access_token: &SecretString) -> Result<Profile, LinkError> {
-        let call = Call::get("fomo get_user_info", self.url("oauth2/resource/get_user_info"), &[]).bearer(access_token);
-        let sent = self.http.send(call).await.map_err(|failure| LinkError::Unavailable(failure.reason()))?;
-        wire::profile(&sent)
+    async fn profile(&self, access_token: &SecretString, _user: &str) -> Result<Profile, LinkError> {
+        self.user_info(access_token).await
     }
 }
 
@@ -229,3 +265,7 @@ impl Callbacks for Fomo {
 #[cfg(test)]
 #[path = "fomo_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "web_tests.rs"]
+mod web_tests;

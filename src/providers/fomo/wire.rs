@@ -7,6 +7,7 @@
 mod codes;
 mod coins;
 mod links;
+pub mod web;
 
 use time::{Duration, OffsetDateTime};
 

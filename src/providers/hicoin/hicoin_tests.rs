@@ -107,7 +107,7 @@ fn standing(answer: &Answer) -> Standing {
 #[tokio::test]
 async fn money_leaves_by_three_ways() {
     let (hicoin, server) = hicoin(&[DONE, DONE, DONE, DONE]).await;
-    let answer = hicoin.pay_user(&call(), "42").await;
+    let answer = hicoin.pay_user(&call(), Side { user: "42", access_token: None }).await;
     assert_eq!((standing(&answer), answer.evidence.unwrap().raw), (Standing::Paid, DONE.as_bytes().to_vec()));
     assert_eq!(standing(&hicoin.transfer(&call(), "7", " 42 ").await), Standing::Paid);
     assert_eq!(standing(&hicoin.pay_address(&call(), "7", "0xabc", false).await), Standing::Accepted);
@@ -138,7 +138,7 @@ async fn the_source_of_payouts_is_a_setting() {
 #[tokio::test]
 async fn a_deposit_is_offered_at_the_users_address() {
     let (hicoin, server) = hicoin(&[r#"{"code": "0", "msg": "suc", "data": {"uid": 42, "address": "1PiX"}}"#]).await;
-    let answer = hicoin.offer(&call(), Payer { user: "42", access_token: None }).await;
+    let answer = hicoin.offer(&call(), Side { user: "42", access_token: None }).await;
     let amount = Amount::parse("12.5").unwrap();
     let next_action = NextAction::SendToAddress { address: "1PiX".into(), coin: "ETH".into(), amount, memo: None };
     let expected = ProviderRecord { user: Some("42".into()), next_action: Some(next_action), ..ProviderRecord::new(Standing::Awaiting) };
@@ -161,10 +161,10 @@ async fn a_call_past_its_deadline_is_not_sent() {
     let (hicoin, server) = hicoin(&[]).await;
     let late = MoneyCall { deadline: Clock::system().instant(), ..call() };
     for answer in [
-        hicoin.pay_user(&late, "42").await,
+        hicoin.pay_user(&late, Side { user: "42", access_token: None }).await,
         hicoin.transfer(&late, "7", "42").await,
         hicoin.pay_address(&late, "7", "0xabc", true).await,
-        hicoin.offer(&late, Payer { user: "42", access_token: None }).await,
+        hicoin.offer(&late, Side { user: "42", access_token: None }).await,
     ] {
         assert!(matches!(answer, Answer { outcome: Outcome::NotSent(_), evidence: None }), "{answer:?}");
     }

@@ -5,6 +5,7 @@
 //! merchant's account, and between users; our id is Hicoin's `request_id`, which it takes once. Every
 //! call is made once: nothing here tries again, and nothing here decides what an order becomes.
 
+mod oauth;
 mod sign;
 pub mod wire;
 
@@ -16,12 +17,13 @@ use secrecy::ExposeSecret;
 use time::OffsetDateTime;
 use tracing::warn;
 
+pub use self::oauth::HicoinOauth;
 pub use self::sign::{Parameter, plain, sign};
 use self::wire::{Code, List, Verb};
 use super::http::{Call, CallFailure, ProviderHttp, Sent};
 use super::{
-    AddressPayouts, Answer, AskError, Balance, Coins, Contact, DepositFeed, Deposits, Entry, Listed, MoneyCall, Notices, PAGE, Payer,
-    Profile, Subject, TradeLookups, Transfers, UserPayouts, Users, Wallet, Way,
+    AddressPayouts, Answer, AskError, Balance, Coins, Contact, DepositFeed, Deposits, Entry, Links, Listed, MoneyCall, Notices, PAGE,
+    Profile, Side, Subject, TradeLookups, Transfers, UserPayouts, Users, Wallet, Way,
 };
 use crate::domain::account::HicoinAccount;
 use crate::domain::clock::Clock;
@@ -83,6 +85,7 @@ impl Hicoin {
 
     /// The ports of an account at Hicoin.
     pub fn wallet(http: ProviderHttp, account: HicoinAccount, clock: Clock) -> Wallet {
+        let oauth = HicoinOauth::of(&http, &account);
         let hicoin = Arc::new(Self::new(http, account, clock));
         Wallet {
             capabilities: Capabilities {
@@ -93,7 +96,9 @@ impl Hicoin {
                 deposit_feed: true,
             },
             coins: hicoin.clone(),
-            deposits: hicoin.clone(),
+            deposits: Some(hicoin.clone()),
+            web_deposits: None,
+            payouts_need_token: false,
             user_payouts: hicoin.clone(),
             address_payouts: Some(hicoin.clone()),
             transfers: Some(hicoin.clone()),
@@ -101,7 +106,7 @@ impl Hicoin {
             trade_lookups: Some(hicoin.clone()),
             deposit_feed: Some(hicoin.clone()),
             users: Some(hicoin.clone()),
-            links: None,
+            links: oauth.map(|oauth| Arc::new(oauth) as Arc<dyn Links>),
             callbacks: None,
             notices: Some(hicoin),
         }
@@ -188,7 +193,7 @@ fn parameters(contact: &Contact) -> Vec<Parameter<'_>> {
 #[async_trait]
 impl Deposits for Hicoin {
     /// `getDepositAddress` (section 4.6). Hicoin knows of no order: money to the address tells whose it is.
-    async fn offer(&self, call: &MoneyCall, payer: Payer<'_>) -> Answer {
+    async fn offer(&self, call: &MoneyCall, payer: Side<'_>) -> Answer {
         let own = [("uid", payer.user), ("symbol", &call.provider_coin_id)];
         self.send_order(GET_DEPOSIT_ADDRESS, &own, call, |sent| wire::offer(sent, call, payer.user)).await
     }
@@ -197,8 +202,8 @@ impl Deposits for Hicoin {
 #[async_trait]
 impl UserPayouts for Hicoin {
     /// `systemTransfer` (section 4.8).
-    async fn pay_user(&self, call: &MoneyCall, user: &str) -> Answer {
-        self.send_money(SYSTEM_TRANSFER, Verb::Transfer, call, &[("to_uid", user)]).await
+    async fn pay_user(&self, call: &MoneyCall, payee: Side<'_>) -> Answer {
+        self.send_money(SYSTEM_TRANSFER, Verb::Transfer, call, &[("to_uid", payee.user)]).await
     }
 }
 

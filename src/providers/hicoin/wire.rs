@@ -9,6 +9,7 @@ mod codes;
 mod coins;
 mod feed;
 mod lists;
+pub mod oauth;
 mod statuses;
 mod users;
 

@@ -28,7 +28,7 @@ fn call() -> MoneyCall {
 }
 
 fn sent(status: u16, body: impl AsRef<[u8]>) -> Sent {
-    Sent { status, body: body.as_ref().to_vec() }
+    Sent { status, body: body.as_ref().to_vec(), location: None }
 }
 
 fn said(body: &Value) -> Sent {

@@ -40,7 +40,7 @@ fn applicant() -> Applicant {
 }
 
 fn sent(status: u16, body: impl Into<Vec<u8>>) -> Sent {
-    Sent { status, body: body.into() }
+    Sent { status, body: body.into(), location: None }
 }
 
 fn read(body: &Value) -> Result<String, AskError> {

@@ -34,6 +34,13 @@ impl Fomo {
         true
     }
 
+    /// Registers another redirect_uri for a merchant's app; `false` for an unknown app.
+    pub(in crate::sandbox) fn set_redirect_uri(&self, client_id: &str, redirect_uri: &str) -> bool {
+        let mut state = lock(&self.state);
+        let client = state.clients.get_mut(client_id);
+        client.map(|client| redirect_uri.clone_into(&mut client.redirect_uri)).is_some()
+    }
+
     /// The user agrees in the FOMO app; answers the code, or the refusal's status.
     pub(in crate::sandbox) fn authorize(&self, session_key: &str, client_id: &str) -> Result<String, i64> {
         let redirect_uri = lock(&self.state).clients.get(client_id).map(|one| one.redirect_uri.clone());

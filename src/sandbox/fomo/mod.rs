@@ -1,5 +1,6 @@
 //! FOMO, app flow, as its document describes it (fomo-app.txt). A call is read into a `Call`, logged, run under
-//! whatever fault waits for it, worked on at the `Desk` under one lock, and rendered by `render`.
+//! whatever fault waits for it, worked on at the `Desk` under one lock, and rendered by `render`. The pages of the web
+//! flow (fomo-web.txt) are in `web`; they work at the same desk.
 
 mod app;
 mod check;
@@ -13,6 +14,7 @@ mod render;
 mod routes;
 mod state;
 mod transfer;
+mod web;
 mod wire;
 
 use std::sync::{Arc, Mutex};
@@ -31,6 +33,7 @@ use super::world::World;
 pub(super) use self::ledger::Owner;
 pub(super) use self::routes::{knows, routes};
 pub use self::state::{ClientSetup, Coin, Fee, TokenLife, USER_WALLET_PWD};
+pub(super) use self::web::control_routes;
 pub use self::wire::Style;
 
 /// One call as it came in.

@@ -2,13 +2,13 @@
 
 use super::Desk;
 use super::code::{self, Refusal};
-use super::state::Grant;
+use super::state::{Code, Grant};
 use super::wire::Done;
 use crate::sandbox::world::fresh_token;
 
 /// The document sets no life for codes; ten minutes is the most that RFC 6749 advises.
 const CODE_LIFE_SECONDS: u32 = 600;
-const SCOPES: [&str; 2] = ["userinfo", "paytoken"];
+pub(super) const SCOPES: [&str; 2] = ["userinfo", "paytoken"];
 
 impl Desk<'_> {
     /// Section 二, 1: the user agrees in the FOMO app, which gets a code for the merchant.
@@ -23,26 +23,48 @@ impl Desk<'_> {
         if self.form.get("authorized") != "yes" {
             return Err(code::NOT_PERMITTED.into());
         }
-        let grant = self.grant(user_id, client.client_id, SCOPES.join(" "), CODE_LIFE_SECONDS);
+        Ok(Done::Code(self.give_code(user_id, client.client_id, SCOPES.join(" "), false)))
+    }
+
+    /// A fresh code, for what the user has agreed to.
+    pub(super) fn give_code(&mut self, user_id: String, client_id: String, scope: String, by_browser: bool) -> String {
+        let grant = self.grant(user_id, client_id, scope, CODE_LIFE_SECONDS);
         let code = fresh_token();
-        self.state.codes.insert(code.clone(), grant);
-        Ok(Done::Code(code))
+        self.state.codes.insert(code.clone(), Code { grant, by_browser });
+        code
     }
 
     /// Section 二, 2: the merchant exchanges the code, which works once.
     pub(super) fn token(&mut self) -> Result<Done, Refusal> {
-        self.form.require(&["code", "client_id", "client_secret", "grant_type", "redirect_uri"])?;
+        let by_browser = self.state.codes.get(self.form.get("code")).is_some_and(|one| one.by_browser);
+        self.form.require(&["code", "client_id", "client_secret", "grant_type"])?;
+        if !by_browser {
+            self.form.require(&["redirect_uri"])?;
+        }
         let client = self.client_by_secret()?;
-        self.check_grant_type("authorization_code")?;
-        self.check_redirect(&client)?;
-        let known = self.state.codes.get(self.form.get("code")).filter(|grant| grant.client_id == client.client_id);
-        let grant = known.cloned().ok_or(code::SESSION)?;
+        if !(by_browser && self.form.get("grant_type") == "code") {
+            self.check_grant_type("authorization_code")?;
+        }
+        if !self.form.get("redirect_uri").is_empty() {
+            self.check_redirect(&client)?;
+        }
+        let known = self.state.codes.get(self.form.get("code")).filter(|one| one.grant.client_id == client.client_id);
+        let grant = known.map(|one| one.grant.clone()).ok_or(code::SESSION)?;
+        let scope = if by_browser { self.narrowed(&grant)? } else { grant.scope.clone() };
         self.state.codes.remove(self.form.get("code"));
         if grant.expires_at_ms <= self.now_ms {
             return Err(code::SESSION.into());
         }
-        let scope = grant.scope.clone();
         Ok(self.issue(grant, scope))
+    }
+
+    /// The web flow repeats the scope when it exchanges a code (fomo-web.txt, section 二, 2): all that the user agreed
+    /// to, or less; 54 for more.
+    fn narrowed(&self, grant: &Grant) -> Result<String, Refusal> {
+        match self.form.get("scope") {
+            "" => Ok(grant.scope.clone()),
+            wanted => wanted.split(' ').try_for_each(|one| grant.permits(one)).map(|()| wanted.to_owned()),
+        }
     }
 
     /// Section 二, 4: new tokens for a refresh token, which dies by its use.

@@ -117,7 +117,7 @@ impl Desk<'_> {
         executed.map(|()| done)
     }
 
-    fn open(&self, direction: Direction, client_id: String, user_id: String, coin: Coin, amount: Decimal) -> Transfer {
+    pub(super) fn open(&self, direction: Direction, client_id: String, user_id: String, coin: Coin, amount: Decimal) -> Transfer {
         Transfer {
             transfer_id: fresh_token(),
             trade_id: self.form.get("trade_id").to_owned(),
@@ -133,8 +133,9 @@ impl Desk<'_> {
         }
     }
 
-    /// Moves the money, enters it in the books and posts the callback; or fails, as asked for, and posts that.
-    fn execute(&mut self, transfer: &mut Transfer) -> Result<(), Refusal> {
+    /// Moves the money, enters it in the books and posts the callback; or fails, as asked for, and posts that. Web
+    /// payments need not say where to call back; then nobody is called.
+    pub(super) fn execute(&mut self, transfer: &mut Transfer) -> Result<(), Refusal> {
         let fee = self.state.fees.get(&transfer.coin_id).copied().unwrap_or(Fee::None);
         let decimals = self.state.coin(&transfer.coin_id).map_or(0, |coin| coin.decimals);
         let cut = fee.of(transfer.amount, decimals);
@@ -148,7 +149,9 @@ impl Desk<'_> {
             lock(&self.world.books).record(entry(transfer, self.now_ms));
         }
         transfer.stage = if failed { Stage::Failed } else { Stage::Paid };
-        self.world.outbox.post(notice(self.state.style, transfer));
+        if !transfer.server_uri.is_empty() {
+            self.world.outbox.post(notice(self.state.style, transfer));
+        }
         if failed { Err(code::INTERNAL.into()) } else { Ok(()) }
     }
 }

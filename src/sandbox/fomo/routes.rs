@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::web::{self as pages, Act};
 use super::wire::Form;
 use super::{Call, Fomo};
 use crate::sandbox::answer::respond;
@@ -61,7 +62,7 @@ impl Operation {
 
 /// Whether faults can name this operation.
 pub(in crate::sandbox) fn knows(operation: &str) -> bool {
-    ROUTES.iter().any(|(_, known)| known.name() == operation)
+    ROUTES.iter().any(|(_, known)| known.name() == operation) || pages::knows(operation)
 }
 
 /// Mounts the provider under `/fomo/`.
@@ -75,13 +76,16 @@ pub(in crate::sandbox) fn routes(fomo: &Arc<Fomo>) -> impl FnOnce(&mut web::Serv
 /// Any request below the base URL. The work is detached: it goes on when the caller hangs up.
 async fn receive(fomo: web::Data<Fomo>, request: HttpRequest, path: web::Path<String>, body: web::Bytes) -> HttpResponse {
     let path = path.trim_start_matches('/');
+    let form = Form::parse(request.query_string(), &body);
+    if let Some(act) = Act::of(request.method(), path, &form) {
+        return pages::receive(fomo.into_inner(), act, form).await;
+    }
     let Some((_, operation)) = ROUTES.iter().find(|(known, _)| *known == path) else {
         return HttpResponse::NotFound().finish();
     };
     if !operation.takes(request.method()) {
         return HttpResponse::MethodNotAllowed().finish();
     }
-    let form = Form::parse(request.query_string(), &body);
     let call = Call { operation: *operation, form, bearer: bearer(&request) };
     let fomo = fomo.into_inner();
     let runtime = fomo.world.runtime.clone();

@@ -138,13 +138,21 @@ pub(super) struct Grant {
     pub(super) expires_at_ms: i64,
 }
 
+/// A code that waits for its exchange.
+#[derive(Clone)]
+pub(super) struct Code {
+    pub(super) grant: Grant,
+    /// It left by the web page: its exchange need not repeat `redirect_uri` (fomo-web.txt, section 二, 2).
+    pub(super) by_browser: bool,
+}
+
 pub(super) struct State {
     pub(super) clients: BTreeMap<String, ClientSetup>,
     pub(super) users: BTreeMap<String, User>,
     /// session_key to user id.
     pub(super) sessions: BTreeMap<String, String>,
     pub(super) coins: Vec<Coin>,
-    pub(super) codes: BTreeMap<String, Grant>,
+    pub(super) codes: BTreeMap<String, Code>,
     pub(super) access_tokens: BTreeMap<String, Grant>,
     pub(super) refresh_tokens: BTreeMap<String, Grant>,
     pub(super) transfers: Transfers,

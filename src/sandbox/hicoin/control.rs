@@ -28,7 +28,8 @@ pub(in crate::sandbox) fn routes(config: &mut web::ServiceConfig) {
             .route("/withdrawals", web::post().to(withdrawal))
             .route("/balances", web::get().to(balance))
             .route("/balances", web::post().to(set_balance))
-            .route("/settings", web::post().to(settings)),
+            .route("/settings", web::post().to(settings))
+            .configure(super::oauth::control_routes),
     );
 }
 

@@ -1,6 +1,7 @@
 //! Hicoin's open API, as its document describes it (hicoin-openapi.rst). A call is read into a `Call`, logged, run
 //! under whatever fault waits for it, worked on at the `Desk` of its app under one lock, and rendered by `render`.
-//! What happens without a call, on the chain or in Hicoin's back office, is done by `operator`.
+//! What happens without a call, on the chain or in Hicoin's back office, is done by `operator`. Its OAuth
+//! (hicoin-oauth.rst), which knows the same users, is in `oauth`.
 
 mod account;
 mod check;
@@ -8,6 +9,7 @@ mod code;
 mod control;
 mod deposit;
 mod notice;
+mod oauth;
 mod operator;
 mod render;
 mod routes;
@@ -35,6 +37,8 @@ use super::world::World;
 pub use self::account::HicoinBalance;
 pub(super) use self::control::routes as control_routes;
 pub use self::deposit::HicoinTo;
+pub(super) use self::oauth::BASE as OAUTH_BASE;
+pub use self::oauth::{HicoinOauthApp, HicoinOauthStyle, HicoinTokenLife};
 pub use self::operator::HicoinError;
 pub(super) use self::routes::{knows, routes};
 pub use self::setup::{HicoinApp, HicoinCoin, HicoinFee};
@@ -54,6 +58,7 @@ struct Call {
 /// The simulated provider.
 pub(super) struct Hicoin {
     state: Mutex<State>,
+    oauth: Mutex<oauth::State>,
     world: Arc<World>,
 }
 
@@ -66,8 +71,15 @@ struct Desk<'a> {
 }
 
 impl Hicoin {
-    pub(super) fn new(world: Arc<World>, apps: Vec<HicoinApp>, coins: &[HicoinCoin], rules: Rules) -> Self {
-        Self { state: Mutex::new(State::new(apps, coins, rules)), world }
+    pub(super) fn new(
+        world: Arc<World>,
+        apps: Vec<HicoinApp>,
+        oauth_apps: Vec<HicoinOauthApp>,
+        coins: &[HicoinCoin],
+        rules: Rules,
+    ) -> Self {
+        let oauth = Mutex::new(oauth::State::new(oauth_apps, &apps));
+        Self { state: Mutex::new(State::new(apps, coins, rules)), oauth, world }
     }
 
     /// Executes a call, whole and at once.

@@ -15,14 +15,20 @@ pub(super) fn render(style: HicoinStyle, outcome: &Result<Done, Refusal>) -> Val
         Ok(_) => (code::SUCCESS, None),
         Err(refusal) => (refusal.code, refusal.about),
     };
-    let text = about.map_or_else(|| code::message(code).to_owned(), |name| format!("{}: {name}", code::message(code)));
-    let mut answer = Map::new();
-    answer.insert("code".to_owned(), number_or_text(!style.number_codes, code));
-    answer.insert("msg".to_owned(), Value::from(text));
+    let mut answer = envelope(style, code, about);
     if let Ok(done) = outcome {
         answer.insert("data".to_owned(), data(style, done));
     }
     Value::Object(answer)
+}
+
+/// `code` and `msg`.
+pub(super) fn envelope(style: HicoinStyle, code: i64, about: Option<&str>) -> Map<String, Value> {
+    let text = about.map_or_else(|| code::message(code).to_owned(), |name| format!("{}: {name}", code::message(code)));
+    let mut answer = Map::new();
+    answer.insert("code".to_owned(), number_or_text(!style.number_codes, code));
+    answer.insert("msg".to_owned(), Value::from(text));
+    answer
 }
 
 fn data(style: HicoinStyle, done: &Done) -> Value {
@@ -132,7 +138,7 @@ impl HicoinStyle {
     }
 }
 
-fn number_or_text(text: bool, number: i64) -> Value {
+pub(super) fn number_or_text(text: bool, number: i64) -> Value {
     if text { Value::from(number.to_string()) } else { Value::from(number) }
 }
 

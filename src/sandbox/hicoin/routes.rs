@@ -6,7 +6,7 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::wire::Form;
-use super::{Call, Hicoin};
+use super::{Call, Hicoin, oauth};
 use crate::sandbox::answer::respond;
 use crate::sandbox::faults::Answer;
 
@@ -95,14 +95,14 @@ impl Operation {
 
 /// Whether faults can name this operation.
 pub(in crate::sandbox) fn knows(operation: &str) -> bool {
-    ROUTES.iter().any(|(_, known)| known.name() == operation)
+    ROUTES.iter().any(|(_, known)| known.name() == operation) || oauth::knows(operation)
 }
 
-/// Mounts the provider under `/hicoin/`.
+/// Mounts the provider under `/hicoin/`, and its OAuth besides.
 pub(in crate::sandbox) fn routes(hicoin: &Arc<Hicoin>) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
     let hicoin = web::Data::from(Arc::clone(hicoin));
     move |config| {
-        config.app_data(hicoin).route("/hicoin/{path:.*}", web::route().to(receive));
+        config.app_data(hicoin).route("/hicoin/{path:.*}", web::route().to(receive)).configure(oauth::routes);
     }
 }
 

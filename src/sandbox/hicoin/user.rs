@@ -28,7 +28,7 @@ impl User {
     }
 
     /// The contact with its middle hidden, as in the sample of section 4.3.
-    fn nickname(&self) -> String {
+    pub(super) fn nickname(&self) -> String {
         let head = |text: &str| text.chars().take(3).collect::<String>();
         match &self.contact {
             Contact::Merchant => "merchant".to_owned(),

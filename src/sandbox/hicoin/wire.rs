@@ -53,6 +53,12 @@ impl Form {
         Self(pairs.into_iter().collect())
     }
 
+    /// The same with one parameter set.
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// A parameter; one that is absent is as good as empty.
     pub(super) fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)

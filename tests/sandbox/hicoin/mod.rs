@@ -6,6 +6,7 @@ mod deposits;
 mod faults;
 mod harness;
 mod notices;
+mod oauth;
 mod styles;
 mod transfers;
 mod users;
