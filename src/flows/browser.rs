@@ -122,7 +122,10 @@ pub fn own_page(tenant: &Tenant, text: &str) -> Result<Url, FlowError> {
     let refused = |why: &str| FlowError::field("/return_url", "return_url_not_allowed", why);
     let strange = |character: char| character.is_control() || character.is_whitespace() || character == '\\';
     let url = Url::parse(text).ok().filter(|_| text.len() <= 2048 && !text.chars().any(strange));
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    // As browsers read them, `https:host` and `https:/host` are addresses, too; nobody means one by that.
+    let url = url.filter(|url| {
+        matches!(url.scheme(), "http" | "https") && text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://"))
+    });
     let url = url.ok_or_else(|| refused("must be an http or https address of at most 2048 bytes"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused("must not contain a user name or a password"));

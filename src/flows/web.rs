@@ -38,9 +38,8 @@ pub async fn pay_page(context: &Context, text: &str) -> Result<Option<SecretStri
     if !can_be_paid(context, &order) {
         return Ok(None);
     }
-    let token = match link::access_token(context, &account, &link::key_of(&order)?, None).await? {
-        Ok(token) => token,
-        Err(_) => return Err(FlowError::ProviderUnavailable("the customer's link to the wallet cannot be used now".to_owned())),
+    let Ok(token) = link::access_token(context, &account, &link::key_of(&order)?, None).await? else {
+        return Err(FlowError::ProviderUnavailable("the customer's link to the wallet cannot be used now".to_owned()));
     };
     let call = money_call(context, &order, context.clock.instant() + context.timing.provider_timeout)?;
     let payer = Side { user: order.provider_user.as_deref().unwrap_or_default(), access_token: Some(&token) };

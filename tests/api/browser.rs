@@ -9,12 +9,14 @@ use reqwest::header::LOCATION;
 use serde_json::{Value, json};
 use tillgate::domain::order::Provider;
 use tillgate::flows::setup;
-use tillgate::sandbox::{HicoinApp, Options};
+use tillgate::sandbox::Options;
 use url::Url;
 
 use crate::harness::{ADA, TestApp, hicoin, merchant};
 use crate::links::stored;
 
+/// The first user whom Hicoin registers for the merchant.
+const CAROL: u64 = 10_001;
 const SHOP: &str = "https://shop.example/back?order=7";
 
 /// A gateway whose merchant may send browsers to its shop, with accounts at both wallets.
@@ -33,6 +35,8 @@ async fn start_with(variables: &[(&str, &str)], fomo: &Value) -> TestApp {
     let ours = app.context.public_url.join("oauth/hicoin/return").expect("an address");
     app.sandbox.set_hicoin_oauth_redirect_uri(None, ours.as_str()).expect("the app");
     app.sandbox.create_user(ADA, "Ada", &[("5", 1000.into())]);
+    let known = app.post("/v1/customers", &json!({ "customer": "carol", "email": "carol@shop.example" })).await;
+    assert_eq!(known.status, 201, "{}", known.body);
     app
 }
 
@@ -85,7 +89,7 @@ async fn begin(app: &TestApp, customer: &str, provider: &str) -> String {
 async fn decide(app: &TestApp, provider: &str, url: &str, agrees: bool) -> String {
     match provider {
         "fomo" => app.sandbox.browse_authorize(url, ADA, agrees).await.expect("a redirect"),
-        _ => app.sandbox.browse_hicoin_authorize(url, HicoinApp::default().uid, agrees).await.expect("a redirect"),
+        _ => app.sandbox.browse_hicoin_authorize(url, CAROL, agrees).await.expect("a redirect"),
     }
 }
 

@@ -74,10 +74,11 @@ async fn a_refresh_without_new_refresh_token_or_openid_keeps_the_old_one() {
 
 #[tokio::test]
 async fn what_went_wrong_is_sorted_by_whose_fault_it_is() {
+    type Sort = fn(&LinkError) -> bool;
     let refused = |error: &LinkError| matches!(error, LinkError::Refused(_));
     let ours = |error: &LinkError| matches!(error, LinkError::Misconfigured(_));
     let later = |error: &LinkError| matches!(error, LinkError::Unavailable(_));
-    let cases: [(u16, &str, fn(&LinkError) -> bool); 11] = [
+    let cases: [(u16, &str, Sort); 11] = [
         (200, r#"{"code":"100020","msg":"code used"}"#, refused),
         (200, r#"{"status":40029}"#, refused),
         (400, r#"{"error":"invalid_grant"}"#, refused),
