@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use secrecy::ExposeSecret;
 
 use super::operate::Signals;
-use super::playground::{MERCHANT, Playground, Wish};
+use super::playground::{KIOSK, MERCHANT, Playground, Wish};
 use crate::config::{Log, LogFormat};
 use crate::sandbox::{ClientSetup, HicoinApp, Options, Sandbox};
 use crate::telemetry;
@@ -54,14 +54,20 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     println!("  API        {}   (documentation: {}/docs)", playground.api, playground.api);
     println!("  probes     {}/readyz, /metrics", playground.management);
     println!("  providers  {}   (play the user: {})", playground.sandbox.fomo_base_url(), playground.sandbox.control_url());
-    println!("  merchant   {MERCHANT}");
-    println!("  API key    {}\n", playground.key.expose_secret());
+    println!("  API key    {}   of {MERCHANT}, whose customers confirm in FOMO's app", playground.key.expose_secret());
+    println!("             {}   of {KIOSK}, whose customers pay on FOMO's page\n", playground.kiosk_key.expose_secret());
     println!("Hicoin is simulated at {}; the merchant's user there owns 1000 ETH.\n", playground.sandbox.hicoin_base_url());
     println!("Youliao is simulated at {}; POST /v1/youliao/authorizations asks it.\n", playground.sandbox.youliao_base_url());
     println!("FOMO's user 42 has 1000 usdt. As FOMO's app, get a code for the merchant:\n");
     println!(
         "  curl -s {}authorize -d '{{\"session_key\":\"{session_key}\",\"client_id\":\"{client_id}\"}}'\n",
         playground.sandbox.control_url()
+    );
+    println!("To link Ada in your browser, open the authorize_url of this, and come back to {}/docs:\n", playground.api);
+    println!(
+        "  curl -s {0}/v1/customers/ada/links -H 'authorization: Bearer {1}' -H 'content-type: application/json' \\\n    -d '{{\"provider\":\"fomo\",\"return_url\":\"{0}/docs\"}}'\n",
+        playground.api,
+        playground.kiosk_key.expose_secret()
     );
     signals.wait().await;
     playground.stop().await?;
@@ -89,7 +95,9 @@ pub async fn sandbox(args: SandboxArgs) -> anyhow::Result<ExitCode> {
 /// A user with money, and a merchant with money. Gives the user's session key.
 fn stage(sandbox: &Sandbox) -> String {
     let plenty = Decimal::ONE_THOUSAND;
-    sandbox.set_merchant_balance(&ClientSetup::default().client_id, "5", plenty);
+    for client in [&ClientSetup::default().client_id, KIOSK] {
+        sandbox.set_merchant_balance(client, "5", plenty);
+    }
     if let Err(error) = sandbox.set_hicoin_balance(None, HicoinApp::default().uid, "ETH", plenty) {
         tracing::warn!(%error, "the merchant's user at Hicoin owns nothing");
     }

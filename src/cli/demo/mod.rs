@@ -1,6 +1,7 @@
 //! `demo`: the main job in small. A merchant's backend and its customers, played over real HTTP
 //! against a real gateway, with everything that goes wrong in life.
 
+mod browser;
 mod fomo;
 mod hicoin;
 mod youliao;
@@ -9,7 +10,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
-use secrecy::ExposeSecret;
+use reqwest::redirect::Policy;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::playground::{Playground, Wish};
@@ -59,16 +61,31 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         playground.sandbox.hicoin_base_url(),
         playground.sandbox.youliao_base_url()
     ));
-    let played = Play::new(&playground).story().await;
+    let played = story(&playground).await;
     playground.stop().await?;
     Ok(if played? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn story(playground: &Playground) -> anyhow::Result<bool> {
+    let acme = Play::new(playground, &playground.key);
+    let mut at_acme = acme.at_fomo().await?;
+    at_acme.extend(acme.at_hicoin().await?);
+    acme.at_youliao().await?;
+    let kiosk = Play::new(playground, &playground.kiosk_key);
+    let at_kiosk = kiosk.in_the_browser().await?;
+    acme.linked_at_hicoin().await?;
+
+    say("\norder                what happened            must be    is         executed");
+    let all = acme.rows(&at_acme).await? & kiosk.rows(&at_kiosk).await?;
+    say(if all { "\nEvery order stands where it must." } else { "\nAt least one order is WRONG." });
+    Ok(all)
 }
 
 fn say(line: &str) {
     println!("{line}");
 }
 
-/// The merchant's backend, with the customer beside it.
+/// A merchant's backend, with the customer beside it.
 struct Play<'a> {
     sandbox: &'a Sandbox,
     api: &'a str,
@@ -78,16 +95,10 @@ struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    fn new(playground: &'a Playground) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
-        Self { sandbox: &playground.sandbox, api: &playground.api, key: playground.key.expose_secret(), http, clock: Clock::system() }
-    }
-
-    async fn story(&self) -> anyhow::Result<bool> {
-        let mut promises = self.at_fomo().await?;
-        promises.extend(self.at_hicoin().await?);
-        self.at_youliao().await?;
-        self.table(&promises).await
+    fn new(playground: &'a Playground, key: &'a SecretString) -> Self {
+        // Where a browser is sent on to is looked at, and not followed.
+        let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap_or_default();
+        Self { sandbox: &playground.sandbox, api: &playground.api, key: key.expose_secret(), http, clock: Clock::system() }
     }
 
     /// Waits until an order is as it should be.
@@ -132,8 +143,8 @@ impl<'a> Play<'a> {
         promise.movements.iter().map(|id| self.sandbox.executions(id)).sum()
     }
 
-    async fn table(&self, promises: &[Promise]) -> anyhow::Result<bool> {
-        say("\norder                what happened            must be    is         executed");
+    /// The rows of the table for these orders; whether all is well with them.
+    async fn rows(&self, promises: &[Promise]) -> anyhow::Result<bool> {
         let mut all = true;
         for promise in promises {
             let order = self.get(&format!("/v1/{}/{}", promise.collection, promise.trade_id)).await?;
@@ -146,7 +157,6 @@ impl<'a> Play<'a> {
                 promise.trade_id, promise.story, promise.status
             ));
         }
-        say(if all { "\nEvery order stands where it must." } else { "\nAt least one order is WRONG." });
         Ok(all)
     }
 
