@@ -172,3 +172,16 @@ async fn payouts_by_the_page_are_paid_at_most_once_and_never_sent_again() {
     assert!(!everything(&app).await.contains("access_token"), "a token's name came into the database with its value");
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_comes_back_after_the_deadline_is_heard() {
+    let app = start(&web(&json!({ "accept_unverified_returns": true }))).await;
+    link_ada(&app).await;
+    let back = pay(&app, &deposit(&app, "d-1").await, true).await;
+    app.live(Duration::from_hours(1), Duration::from_mins(10), false).await;
+    assert_eq!(app.place("deposits", "d-1").await, "expired");
+    open(&app, &back).await.expect_on_to(SHOP);
+    let order = app.get("/v1/deposits/d-1").await;
+    assert_eq!((order.text("status"), &order.body["late"]), ("succeeded", &json!(true)), "{}", order.body);
+    app.finish().await;
+}
