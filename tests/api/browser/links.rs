@@ -162,7 +162,7 @@ async fn a_link_at_hicoin_is_renewed_ahead_of_its_end_by_one_call_and_ends_when_
     assert_eq!(app.sandbox.calls("hicoin_refresh_token"), 2, "fifty requests renew it once");
     app.advance(near_its_end);
     app.sandbox.fault("hicoin_refresh_token", Fault::Code(100_020));
-    assert_eq!(app.refresh_links().await, 1);
+    assert_eq!(app.refresh_links().await, 0, "nothing is renewed");
     let links = app.get("/v1/customers/ada/links").await;
     assert_eq!(links.body["data"][0]["status"], "expired", "{}", links.body);
     assert_eq!(app.count("events WHERE event_type = 'link.expired'").await, 1);
