@@ -9,4 +9,5 @@ pub mod sandbox;
 pub mod store;
 pub mod telemetry;
 pub mod vault;
+pub mod webhooks;
 pub mod workers;
