@@ -6,14 +6,13 @@
 //! Sends run side by side, and a claim follows whenever one ends: nobody waits for the slowest. Endpoints that fail stand in a
 //! line of their own, so that they never take the places of those that do not.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::future::FutureExt;
-use futures_util::stream::FuturesUnordered;
 use metrics::{counter, gauge};
 use secrecy::ExposeSecret;
 use time::OffsetDateTime;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
@@ -50,14 +49,19 @@ pub enum Line {
 
 /// Delivers everything of a line that is due now. Gives the number of tries. Once `stop` is cancelled nothing more is claimed; what
 /// was claimed is finished.
-pub async fn deliver(context: &Context, line: Line, stop: &CancellationToken) -> Result<usize, FlowError> {
-    let mut sends = FuturesUnordered::new();
+pub async fn deliver(context: &Arc<Context>, line: Line, stop: &CancellationToken) -> Result<usize, FlowError> {
+    // Tasks of their own: one that waits for a connection of the pool must not keep others from giving theirs back.
+    let mut sends = JoinSet::new();
     let mut done = 0;
     loop {
         while !stop.is_cancelled() && sends.len() < AT_ONCE {
             let (claimed, put_off) = claim(context, line, AT_ONCE - sends.len()).await?;
             let nothing = claimed.0.is_empty();
-            sends.extend(claimed.0.into_iter().map(|one| send(context, one, claimed.1)));
+            let (claimed, deadline) = claimed;
+            for one in claimed {
+                let context = context.clone();
+                sends.spawn(async move { send(&context, one, deadline).await });
+            }
             if nothing && put_off == 0 {
                 break;
             }
@@ -66,10 +70,10 @@ pub async fn deliver(context: &Context, line: Line, stop: &CancellationToken) ->
             return Ok(done);
         }
         tokio::select! {
-            Some(()) = sends.next() => {
+            Some(_) = sends.join_next() => {
                 done += 1;
                 // What has ended besides needs no claim of its own.
-                while let Some(Some(())) = sends.next().now_or_never() {
+                while sends.try_join_next().is_some() {
                     done += 1;
                 }
             }

@@ -13,9 +13,16 @@ use std::time::Duration;
 use self::receiver::{Endpoint, Receiver};
 use crate::harness::TestApp;
 
+/// A gateway whose payouts can be paid.
+pub async fn gateway() -> TestApp {
+    let app = TestApp::start().await;
+    app.link_ada().await;
+    app
+}
+
 /// A gateway, a backend, and its endpoint for everything.
 pub async fn start() -> (TestApp, Receiver, Endpoint) {
-    let app = TestApp::start().await;
+    let app = gateway().await;
     let receiver = Receiver::start().await;
     let endpoint = Endpoint::at(&app, &receiver.url, &["*"]).await;
     (app, receiver, endpoint)

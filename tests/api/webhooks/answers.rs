@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::receiver::{Endpoint, Receiver, Reply};
-use super::{asked, paid, pass, start};
+use super::{asked, gateway, paid, pass, start};
 use crate::harness::{START, TestApp, free_port};
 
 /// The gaps of `timing.webhook_schedule`, in seconds.
@@ -43,8 +43,7 @@ async fn what_happens_is_told_once_in_order_signed_and_to_the_byte() {
     assert_eq!(app.deliver().await, 0, "nothing is told twice");
     assert_eq!(endpoint.states(&app).await, ["delivered"; 3]);
     let timeline = app.get("/v1/orders/p-1/timeline").await.body;
-    let told: Vec<&Value> =
-        timeline["entries"].as_array().expect("entries").iter().filter(|entry| entry["type"] == "delivery").collect();
+    let told: Vec<&Value> = timeline["entries"].as_array().expect("entries").iter().filter(|entry| entry["type"] == "delivery").collect();
     assert_eq!(told.len(), 3);
     assert_eq!(told[0]["summary"], "payout.queued: delivered");
     assert_eq!(told[2]["evidence"]["attempts"][0]["status"], 200);
@@ -53,7 +52,7 @@ async fn what_happens_is_told_once_in_order_signed_and_to_the_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_backend_does_the_event_is_told_until_it_has_it() {
-    let app = TestApp::start().await;
+    let app = gateway().await;
     let elsewhere = Receiver::start().await;
     let redirect = format!("307 Temporary Redirect\r\nlocation: {}", elsewhere.url);
     let huge = vec![b'x'; 10 * 1024 * 1024];
@@ -100,7 +99,7 @@ async fn whatever_a_backend_does_the_event_is_told_until_it_has_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answers_status_counts_however_its_body_ends() {
-    let app = TestApp::start().await;
+    let app = gateway().await;
     let huge = vec![b'y'; 10 * 1024 * 1024];
     let half = Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhal".to_vec());
     for (reply, begins) in [(raw("202 Fine", &huge), "y".repeat(1024)), (half, "hal".to_owned()), (raw("204 X", b""), String::new())] {
@@ -122,7 +121,7 @@ async fn endpoint_gets_a_test(app: &TestApp, endpoint: &Endpoint) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_last_try_a_delivery_is_exhausted_and_can_be_sent_again_by_hand() {
-    let app = TestApp::start().await;
+    let app = gateway().await;
     let receiver = Receiver::start().await;
     let down = format!("http://127.0.0.1:{}/", free_port());
     let endpoint = Endpoint::at(&app, &down, &["*"]).await;

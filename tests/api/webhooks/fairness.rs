@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::receiver::{Endpoint, Receiver, Reply};
-use super::{asked, start};
-use crate::harness::TestApp;
+use super::{asked, gateway, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_endpoints_do_not_hold_up_those_that_work() {
@@ -37,7 +36,7 @@ async fn dead_endpoints_do_not_hold_up_those_that_work() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_endpoint_is_tried_one_at_a_time_and_keeps_all_until_it_is_back() {
-    let app = TestApp::start().await;
+    let app = gateway().await;
     let receiver = Receiver::start().await;
     receiver.replies(&[Reply::Status(500)]);
     let endpoint = Endpoint::at(&app, &receiver.url, &["*"]).await;

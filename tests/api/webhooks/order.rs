@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::receiver::{Endpoint, Receiver, Reply, Seen};
-use super::{asked, paid, pass, start};
-use crate::harness::TestApp;
+use super::{asked, gateway, paid, pass, start};
 
 fn steps(trade_id: &str, numbers: impl IntoIterator<Item = i64>) -> Vec<(String, i64)> {
     numbers.into_iter().map(|number| (trade_id.to_owned(), number)).collect()
@@ -111,7 +110,7 @@ fn taken(seen: &[(Seen, bool)]) -> BTreeMap<String, Vec<i64>> {
 /// Two processes deliver to backends that fail at random; orders go on meanwhile. At the end every backend has every step, and has
 /// taken the steps of each order in their order.
 async fn every_step_comes_in_order(mut seed: u64) {
-    let app = TestApp::start().await;
+    let app = gateway().await;
     let other = app.replica(Default::default());
     let mut backends = Vec::new();
     for _ in 0..3 {

@@ -19,8 +19,9 @@ async fn a_replay_since_a_time_tells_everything_since_then_had_or_not() {
     assert_eq!((replay.status, &replay.body["deliveries"]), (202, &json!(3)), "{}", replay.body);
     assert_eq!(app.deliver().await, 3);
     assert_eq!(receiver.steps()[6..], [1, 2, 3].map(|number| ("p-2".to_owned(), number)));
-    let ids: Vec<String> = receiver.seen().iter().map(|seen| seen.id.clone()).collect();
-    assert_eq!(ids[3..6], ids[6..], "under the same ids");
+    let seen = receiver.seen();
+    let ids: Vec<&String> = seen.iter().filter(|seen| seen.step().0 == "p-2").map(|seen| &seen.id).collect();
+    assert_eq!(ids[..3], ids[3..], "under the same ids");
     let failed = app.post(&format!("{}/replay", endpoint.path()), &json!({ "only": "failed", "since": since })).await;
     assert_eq!(failed.body["deliveries"], 0);
     // Who comes later hears of the past when he asks for it, as far as he wants it.
@@ -30,7 +31,9 @@ async fn a_replay_since_a_time_tells_everything_since_then_had_or_not() {
     let replay = app.post(&format!("{}/replay", second.path()), &json!({ "since": "2026-01-01T00:00:00Z" })).await;
     assert_eq!(replay.body["deliveries"], 2);
     assert_eq!(app.deliver().await, 2);
-    assert_eq!(late.steps(), [("p-1".to_owned(), 3), ("p-2".to_owned(), 3)]);
+    let mut steps = late.steps();
+    steps.sort();
+    assert_eq!(steps, [("p-1".to_owned(), 3), ("p-2".to_owned(), 3)]);
     assert_eq!(receiver.seen().len(), 9, "the other endpoint is not told again");
     app.finish().await;
 }
