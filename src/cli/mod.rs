@@ -5,6 +5,7 @@ pub mod dev;
 pub mod merchant_file;
 pub mod operate;
 pub mod playground;
+pub mod webhook;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::Role;
 use crate::config::Settings;
+use crate::domain::clock::Clock;
 use crate::telemetry;
 
 /// The payment gateway between your backends and coin wallets.
@@ -46,6 +48,9 @@ enum Command {
     /// API keys of merchants
     #[command(subcommand)]
     Key(KeyCommand),
+    /// For those who receive webhooks
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -98,6 +103,12 @@ pub struct KeyArgs {
 }
 
 #[derive(Debug, Subcommand)]
+enum WebhookCommand {
+    /// Say whether a captured request is genuine, and what is wrong with it
+    Verify(webhook::VerifyArgs),
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Check the configuration; names every key that is missing or wrong
     Check,
@@ -112,6 +123,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Openapi => {
             return print(&crate::http::openapi::document().to_pretty_json()?);
         }
+        Command::Webhook(WebhookCommand::Verify(args)) => return Ok(webhook::verify(&args, &Clock::system())),
         Command::Doctor => return operate::doctor(settings()).await,
         Command::Config(ConfigCommand::Check) => return operate::check_config(&settings()?),
         _ => {}
@@ -125,9 +137,13 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Merchant(MerchantCommand::List) => operate::list_merchants(&settings).await,
         Command::Key(KeyCommand::Create(args)) => operate::create_key(&settings, &args).await,
         Command::Key(KeyCommand::Revoke { merchant, key }) => operate::revoke_key(&settings, &merchant, &key).await,
-        Command::Demo | Command::Dev(_) | Command::Sandbox(_) | Command::Openapi | Command::Doctor | Command::Config(_) => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Demo
+        | Command::Dev(_)
+        | Command::Sandbox(_)
+        | Command::Openapi
+        | Command::Webhook(_)
+        | Command::Doctor
+        | Command::Config(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -10,7 +10,7 @@ pub mod hicoin;
 pub mod http;
 pub mod reading;
 #[cfg(test)]
-mod test_server;
+pub(crate) mod test_server;
 pub mod youliao;
 
 use std::sync::Arc;

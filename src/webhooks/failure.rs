@@ -19,14 +19,16 @@ pub enum Failure {
     UnknownHost,
     /// No connection within 3 s. Nothing was sent.
     #[error(
-        "the host accepted no connection within 3 seconds: check that it is up, and that its firewall lets the gateway in"
+        "there was no connection within 3 seconds, TLS handshake included: check that the host is up, and that its firewall lets the gateway in"
     )]
     ConnectTimeout,
     /// No connection. Nothing was sent.
     #[error("no connection could be made ({0}): check that the receiver runs and listens on the URL's port")]
     Connect(String),
     /// The TLS handshake failed. Nothing was sent.
-    #[error("the TLS handshake failed ({0}): check that the host's certificate is valid, is for this name, and is sent with its intermediates")]
+    #[error(
+        "the TLS handshake failed ({0}): check that the host's certificate is valid, is for this name, and is sent with its intermediates"
+    )]
     Tls(String),
     /// No answer within 15 s.
     #[error("no answer came within 15 seconds: answer with 200 as soon as the event is stored, and work on it afterwards")]

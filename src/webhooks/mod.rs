@@ -18,7 +18,7 @@ mod networks;
 mod resolver;
 mod secret;
 mod send;
-mod sign;
+mod signature;
 mod target;
 pub mod verify;
 
@@ -26,7 +26,7 @@ pub use failure::Failure;
 pub use networks::Networks;
 pub use secret::{Secret, SecretError};
 pub use send::{Attempt, Outcome, Request, Sender};
-pub use sign::sign;
+pub use signature::sign;
 pub use target::{UrlError, check_url};
 pub use verify::{Finding, diagnose};
 

@@ -21,22 +21,22 @@ pub(super) enum Standing {
 
 /// IPv4 that is not the internet, by IANA's registry of special-purpose addresses.
 const REFUSED_V4: [Ipv4Net; 16] = [
-    v4([0, 0, 0, 0], 8),         // this host, this network; unspecified
-    v4([10, 0, 0, 0], 8),        // private
-    v4([100, 64, 0, 0], 10),     // shared by carriers (CGNAT); clouds keep metadata there, too
-    v4([127, 0, 0, 0], 8),       // loopback
-    v4([168, 63, 129, 16], 32),  // Azure's wire server: a public number, and the machine's own cloud
-    v4([169, 254, 0, 0], 16),    // link-local; metadata of most clouds
-    v4([172, 16, 0, 0], 12),     // private
-    v4([192, 0, 0, 0], 24),      // protocol assignments
-    v4([192, 0, 2, 0], 24),      // documentation
-    v4([192, 88, 99, 0], 24),    // relays of 6to4, given up
-    v4([192, 168, 0, 0], 16),    // private
-    v4([198, 18, 0, 0], 15),     // benchmarks
-    v4([198, 51, 100, 0], 24),   // documentation
-    v4([203, 0, 113, 0], 24),    // documentation
-    v4([224, 0, 0, 0], 4),       // multicast
-    v4([240, 0, 0, 0], 4),       // reserved; broadcast
+    v4([0, 0, 0, 0], 8),        // this host, this network; unspecified
+    v4([10, 0, 0, 0], 8),       // private
+    v4([100, 64, 0, 0], 10),    // shared by carriers (CGNAT); clouds keep metadata there, too
+    v4([127, 0, 0, 0], 8),      // loopback
+    v4([168, 63, 129, 16], 32), // Azure's wire server: a public number, and the machine's own cloud
+    v4([169, 254, 0, 0], 16),   // link-local; metadata of most clouds
+    v4([172, 16, 0, 0], 12),    // private
+    v4([192, 0, 0, 0], 24),     // protocol assignments
+    v4([192, 0, 2, 0], 24),     // documentation
+    v4([192, 88, 99, 0], 24),   // relays of 6to4, given up
+    v4([192, 168, 0, 0], 16),   // private
+    v4([198, 18, 0, 0], 15),    // benchmarks
+    v4([198, 51, 100, 0], 24),  // documentation
+    v4([203, 0, 113, 0], 24),   // documentation
+    v4([224, 0, 0, 0], 4),      // multicast
+    v4([240, 0, 0, 0], 4),      // reserved; broadcast
 ];
 
 /// All of IPv6 that is given out as public. What lies outside is refused without being named here: unspecified, loopback,
@@ -45,10 +45,10 @@ const PUBLIC_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
 /// And of that, what is not the internet.
 const REFUSED_V6: [Ipv6Net; 4] = [
-    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),      // protocol assignments: Teredo (hides an IPv4 address), benchmarks, ORCHID
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), // protocol assignments: Teredo (hides an IPv4 address), benchmarks, ORCHID
     v6([0x2001, 0x0db8, 0, 0, 0, 0, 0, 0], 32), // documentation
-    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),      // 6to4: hides an IPv4 address, given up
-    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),      // documentation
+    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), // 6to4: hides an IPv4 address, given up
+    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), // documentation
 ];
 
 /// IPv6 hosts reach IPv4 ones through it (NAT64): the last 32 bits are the address that is meant.

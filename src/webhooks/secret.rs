@@ -24,7 +24,9 @@ pub enum SecretError {
     #[error("a webhook secret begins with whsec_: give the whole text that was shown when the endpoint was made")]
     NoPrefix,
     /// What follows `whsec_` is no base64.
-    #[error("what follows whsec_ is not base64 (A-Z a-z 0-9 + /, with = at the end where needed): copy the secret again, to its last character")]
+    #[error(
+        "what follows whsec_ is not base64 (A-Z a-z 0-9 + /, with = at the end where needed): copy the secret again, to its last character"
+    )]
     NotBase64,
     /// Fewer or more bytes than the specification allows.
     #[error("a webhook secret has 24 to 64 bytes; this one has fewer or more: copy it again, to its last character")]

@@ -27,7 +27,9 @@ pub enum UrlError {
     #[error("the URL must not have a part behind #: it would not be sent")]
     Fragment,
     /// Plain http, outside the networks that the operator opened.
-    #[error("the URL must begin with https://: plain http is for networks that the gateway's operator has opened (webhooks.allowed_networks)")]
+    #[error(
+        "the URL must begin with https://: plain http is for networks that the gateway's operator has opened (webhooks.allowed_networks)"
+    )]
     PlainHttp,
     /// The host is in a network that the operator has not opened.
     #[error(

@@ -377,6 +377,8 @@ async fn every_command_explains_itself() {
         "key",
         "key create",
         "key revoke",
+        "webhook",
+        "webhook verify",
         "config",
         "config check",
         "doctor",

@@ -22,3 +22,4 @@ mod pause_incoming;
 mod program;
 mod stop;
 mod talk;
+mod webhook_command;

@@ -16,7 +16,9 @@ pub enum CaptureError {
     #[error("line {0} of the headers is not of the form `Name: value`")]
     NoHeader(usize),
     /// There is no empty line between headers and body.
-    #[error("there is no empty line between headers and body: give the whole request as it came over the wire, or headers and body in files of their own")]
+    #[error(
+        "there is no empty line between headers and body: give the whole request as it came over the wire, or headers and body in files of their own"
+    )]
     NoBody,
 }
 

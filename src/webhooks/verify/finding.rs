@@ -12,8 +12,8 @@ pub enum Finding {
         /// Its name.
         wanted: &'static str,
     },
-    /// A header is there under the name that a web server's interface gives it (`HTTP_WEBHOOK_ID`, `webhook_id`).
-    #[error("the header {wanted} is there as {found}: that is how a web server's interface writes it; hand it on as {wanted}")]
+    /// A header is there in another spelling, as web servers and proxies make it (`HTTP_WEBHOOK_ID`, `webhook_id`).
+    #[error("the header {wanted} is there as {found}: a web server or a proxy writes it so; hand it on as {wanted}")]
     HeaderRenamed {
         /// The name that it should have.
         wanted: &'static str,
@@ -87,7 +87,9 @@ pub enum Finding {
     #[error("the body is empty: capture it before anything else reads it; many frameworks let it be read once only")]
     EmptyBody,
     /// The body's length is not what its header says.
-    #[error("content-length is {said}, and the captured body has {is} bytes: something was cut off, added or converted; verify the raw body")]
+    #[error(
+        "content-length is {said}, and the captured body has {is} bytes: something was cut off, added or converted; verify the raw body"
+    )]
     OtherLength {
         /// By the header.
         said: String,
@@ -95,7 +97,9 @@ pub enum Finding {
         is: usize,
     },
     /// The body has a newline at its end that was not signed.
-    #[error("the signature fits without the newline at the body's end: an editor, echo or a log added it; verify the raw body (printf %s, not echo)")]
+    #[error(
+        "the signature fits without the newline at the body's end: an editor, echo or a log added it; verify the raw body (printf %s, not echo)"
+    )]
     NewlineAdded,
     /// The body has lost a newline at its end.
     #[error("the signature fits with a newline at the body's end: something trimmed the body; verify the raw body")]
@@ -107,7 +111,9 @@ pub enum Finding {
     #[error("the signature fits without the byte order mark at the body's beginning: an editor added it; verify the raw body")]
     ByteOrderMark,
     /// The body is base64 of what was signed.
-    #[error("the signature fits once the body is decoded from base64: the platform hands bodies over encoded (isBase64Encoded at AWS); decode it, then verify")]
+    #[error(
+        "the signature fits once the body is decoded from base64: the platform hands bodies over encoded (isBase64Encoded at AWS); decode it, then verify"
+    )]
     Base64Body,
     /// The same JSON was signed in other bytes.
     #[error("the JSON is the same but the bytes differ: the body was parsed and written anew; verify the raw body, before any JSON parser")]

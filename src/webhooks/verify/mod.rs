@@ -20,7 +20,7 @@ pub use capture::{Capture, CaptureError, read_headers};
 pub use finding::{Finding, Seconds};
 
 use super::Secret;
-use super::sign::mac;
+use super::signature::mac;
 use headers::Headers;
 
 /// From here on a number of seconds would lie more than 3,000 years ahead: it is milliseconds.
@@ -32,7 +32,7 @@ const SIGNATURE_LENGTH: usize = 32;
 /// `tolerance`.
 ///
 /// # Errors
-/// Everything that is wrong with it, the most likely causes first.
+/// Everything that is wrong with it.
 pub fn diagnose(headers: &[(String, String)], body: &[u8], secrets: &[Secret], now: i64, tolerance: Duration) -> Result<(), Vec<Finding>> {
     let mut findings = Vec::new();
     let headers = Headers::find(headers, &mut findings);
@@ -41,9 +41,9 @@ pub fn diagnose(headers: &[(String, String)], body: &[u8], secrets: &[Secret], n
         (Some(id), Some(timestamp), Some(signature)) => {
             let request = Signed { id, timestamp, body };
             let wrong = signature_findings(&request, signature, secrets, headers.length);
-            // Where the two were swapped, the timestamp's own fault is no second one.
-            let swapped = wrong.contains(&Finding::Swapped);
-            findings.extend(age.filter(|_| !swapped));
+            // Where the two were swapped, the timestamp's own fault is no second one; nor is one that both have found.
+            let told = |age: &Finding| wrong.contains(&Finding::Swapped) || wrong.contains(age);
+            findings.extend(age.filter(|age| !told(age)));
             findings.extend(wrong);
         }
         _ => findings.extend(age),
@@ -92,10 +92,10 @@ fn signature_findings(request: &Signed<'_>, header: &str, secrets: &[Secret], le
     if signatures.is_empty() {
         return findings;
     }
+    findings.extend(guess::causes(request, &signatures, secrets));
     if let Some(said) = length.filter(|said| said.parse().ok() != Some(request.body.len())) {
         findings.push(Finding::OtherLength { said: said.to_owned(), is: request.body.len() });
     }
-    findings.extend(guess::causes(request, &signatures, secrets));
     findings
 }
 
@@ -129,5 +129,4 @@ fn fits(signatures: &[[u8; SIGNATURE_LENGTH]], good: &[u8; SIGNATURE_LENGTH]) ->
 }
 
 #[cfg(test)]
-#[path = "verify_tests.rs"]
 mod tests;

@@ -27,5 +27,5 @@ pub(super) fn mac(key: &[u8], id: &str, timestamp: &str, body: &[u8]) -> [u8; 32
 }
 
 #[cfg(test)]
-#[path = "sign_tests.rs"]
+#[path = "signature_tests.rs"]
 mod tests;
