@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::agenda::Work;
-use crate::flows::error::FlowError;
 use crate::flows::deliver::{self, Line};
+use crate::flows::error::FlowError;
 use crate::flows::{Context, coins, feed, link, poll, work};
 
 /// How often a loop looks when nobody wakes it.

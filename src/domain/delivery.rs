@@ -121,7 +121,8 @@ mod tests {
             assert_eq!(at(Answer::Status(status, None), 0), Verdict::Delivered);
         }
         assert_eq!(at(Answer::Status(410, None), 0), Verdict::Gone);
-        for answer in [Answer::None, Answer::Status(100, None), Answer::Status(301, None), Answer::Status(404, None), Answer::Status(500, None)]
+        for answer in
+            [Answer::None, Answer::Status(100, None), Answer::Status(301, None), Answer::Status(404, None), Answer::Status(500, None)]
         {
             for (tries, gap) in [(0, SCHEDULE[0]), (1, SCHEDULE[1])] {
                 let Verdict::Again(next, None) = at(answer, tries) else { panic!("{answer:?} {tries}") };

@@ -74,7 +74,19 @@ mod tests {
             assert!(Wanted::parse(good.iter().copied()).is_ok(), "{good:?}");
         }
         assert_eq!(Wanted::parse(["payout.queued", "deposit.*", "payout.queued"]).unwrap().patterns(), ["deposit.*", "payout.queued"]);
-        for bad in ["", "deposit", "deposit.", ".*", "*.*", "deposit.queued", "payout.created", "deposit.*.*", "Deposit.*", "dep*", "webhook_endpoint.test"] {
+        for bad in [
+            "",
+            "deposit",
+            "deposit.",
+            ".*",
+            "*.*",
+            "deposit.queued",
+            "payout.created",
+            "deposit.*.*",
+            "Deposit.*",
+            "dep*",
+            "webhook_endpoint.test",
+        ] {
             assert_eq!(Wanted::parse(["*", bad]), Err(WantedError::Unknown(bad.to_owned())));
         }
         assert_eq!(Wanted::parse([]), Err(WantedError::Count));

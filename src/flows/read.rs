@@ -10,9 +10,7 @@ use super::delivery::{self, Delivery};
 use super::error::FlowError;
 use crate::domain::agenda::{WaitingFor, waiting_for};
 use crate::domain::event::DiscrepancyBody;
-use crate::domain::ids::{
-    AttemptId, DeliveryId, DiscrepancyId, EndpointId, EventId, MerchantId, ReceiptId, ReportId, TradeId,
-};
+use crate::domain::ids::{AttemptId, DeliveryId, DiscrepancyId, EndpointId, EventId, MerchantId, ReceiptId, ReportId, TradeId};
 use crate::domain::order::{Kind, Order};
 use crate::store::orders;
 pub use crate::store::orders::Filter;

@@ -174,7 +174,11 @@ pub async fn get(
         (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["admin"])))]
 #[post("/v1/webhook_deliveries/{id}/resend")]
-pub async fn resend(context: web::Data<Context>, caller: Authorized<Administers>, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn resend(
+    context: web::Data<Context>,
+    caller: Authorized<Administers>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
     let merchant = caller.merchant();
     let delivery = detached(async move { delivery::resend(&context, merchant, id).await }).await?;

@@ -226,7 +226,11 @@ fn path_id(path: &str) -> Result<EndpointId, FlowError> {
         (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["admin"])))]
 #[post("/v1/webhook_endpoints")]
-pub async fn create(context: web::Data<Context>, caller: Authorized<Administers>, body: Json<NewEndpoint>) -> Result<HttpResponse, Problem> {
+pub async fn create(
+    context: web::Data<Context>,
+    caller: Authorized<Administers>,
+    body: Json<NewEndpoint>,
+) -> Result<HttpResponse, Problem> {
     let (url, wanted) = body.0.read(|body, fields| body.read(fields, &context))?;
     let merchant = caller.merchant();
     let made = detached(async move { endpoint::create(&context, merchant, &url, &wanted).await }).await?;
@@ -295,7 +299,11 @@ pub async fn change(
     responses((status = 204, description = "It is removed."), (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["admin"])))]
 #[delete("/v1/webhook_endpoints/{id}")]
-pub async fn remove(context: web::Data<Context>, caller: Authorized<Administers>, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn remove(
+    context: web::Data<Context>,
+    caller: Authorized<Administers>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
     let merchant = caller.merchant();
     detached(async move { endpoint::delete(&context, merchant, id).await }).await?;

@@ -62,7 +62,12 @@ pub struct Filter {
 }
 
 /// Deliveries, newest first, at most `limit`.
-pub async fn list(connection: &mut PgConnection, merchant: MerchantId, filter: &Filter, limit: i64) -> Result<Vec<DeliveryRow>, StoreError> {
+pub async fn list(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    filter: &Filter,
+    limit: i64,
+) -> Result<Vec<DeliveryRow>, StoreError> {
     let rows = sqlx::query_as!(
         DeliveryRow,
         r#"SELECT d.delivery_id, d.endpoint_id, d.event_id, d.event_type, o.trade_id AS "trade_id?", d.state, d.created_at, d.finished_at,

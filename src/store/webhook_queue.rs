@@ -272,7 +272,12 @@ pub async fn record(
 }
 
 /// Makes all that waits for an endpoint due now.
-pub async fn hasten(connection: &mut PgConnection, merchant: MerchantId, endpoint: EndpointId, now: OffsetDateTime) -> Result<(), StoreError> {
+pub async fn hasten(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    endpoint: EndpointId,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "WITH waiting AS (
              SELECT object_id, place FROM webhook_queue
@@ -291,7 +296,12 @@ pub async fn hasten(connection: &mut PgConnection, merchant: MerchantId, endpoin
 }
 
 /// Makes one delivery due now, with the whole schedule before it. Leaves it alone while it is being sent.
-pub async fn hasten_one(connection: &mut PgConnection, merchant: MerchantId, delivery: DeliveryId, now: OffsetDateTime) -> Result<(), StoreError> {
+pub async fn hasten_one(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    delivery: DeliveryId,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE webhook_queue SET due_at = $3, tries = 0
          WHERE merchant_id = $1 AND delivery_id = $2 AND (leased_until IS NULL OR leased_until <= $3)",
