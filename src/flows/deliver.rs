@@ -52,10 +52,17 @@ pub enum Line {
 pub async fn deliver(context: &Arc<Context>, line: Line, stop: &CancellationToken) -> Result<usize, FlowError> {
     // Tasks of their own: one that waits for a connection of the pool must not keep others from giving theirs back.
     let mut sends = JoinSet::new();
-    let mut done = 0;
+    let (mut done, mut broken) = (0, None);
     loop {
-        while !stop.is_cancelled() && sends.len() < AT_ONCE {
-            let (claimed, put_off) = claim(context, line, AT_ONCE - sends.len()).await?;
+        while !stop.is_cancelled() && broken.is_none() && sends.len() < AT_ONCE {
+            let (claimed, put_off) = match claim(context, line, AT_ONCE - sends.len()).await {
+                Ok(claimed) => claimed,
+                // What is on its way comes to its end first.
+                Err(error) => {
+                    broken = Some(error);
+                    break;
+                }
+            };
             let nothing = claimed.0.is_empty();
             let (claimed, deadline) = claimed;
             for one in claimed {
@@ -67,10 +74,13 @@ pub async fn deliver(context: &Arc<Context>, line: Line, stop: &CancellationToke
             }
         }
         if sends.is_empty() {
-            return Ok(done);
+            return broken.map_or(Ok(done), Err);
         }
         tokio::select! {
-            Some(_) = sends.join_next() => {
+            Some(ended) = sends.join_next() => {
+                if let Err(panic) = ended {
+                    tracing::error!(%panic, "a delivery broke off and will be tried again");
+                }
                 done += 1;
                 // What has ended besides needs no claim of its own.
                 while sends.try_join_next().is_some() {

@@ -88,6 +88,10 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<(Vec<
             FROM free f CROSS JOIN LATERAL (
                 SELECT q.object_id, q.place, q.due_at FROM webhook_queue q
                 WHERE q.merchant_id = f.merchant_id AND q.endpoint_id = f.endpoint_id AND q.due_at <= $1
+                  -- What waits behind one that is on its way will not wait for long, and must not take the others' places here.
+                  AND NOT EXISTS (SELECT FROM webhook_queue b
+                                  WHERE b.merchant_id = q.merchant_id AND b.endpoint_id = q.endpoint_id AND b.object_id = q.object_id
+                                    AND b.place < q.place AND b.leased_until > $1)
                 ORDER BY q.due_at, q.place
                 LIMIT CASE WHEN f.places > 0 THEN 64 ELSE 0 END
                 FOR UPDATE SKIP LOCKED) d
@@ -99,8 +103,7 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<(Vec<
                 WHERE q.merchant_id = d.merchant_id AND q.endpoint_id = d.endpoint_id AND q.object_id = d.object_id
                 ORDER BY q.place LIMIT 1) h
         ), put_off AS (
-            -- Else each look would find them again before it comes to what can be sent. (What waits behind one that is on its way
-            -- is left: it will not wait for long.)
+            -- Else each look would find them again before it comes to what can be sent.
             UPDATE webhook_queue q SET due_at = least(h.head_due, $6)
             FROM heads h
             WHERE h.head < h.place AND h.head_due > $1 AND (h.head_leased IS NULL OR h.head_leased <= $1)

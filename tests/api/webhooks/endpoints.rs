@@ -97,6 +97,29 @@ async fn an_endpoint_hears_of_what_it_wants() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_writes_an_event_tells_the_endpoints() {
+    let (app, receiver, _) = start().await;
+    let discrepancy = app.discrepancy("d-1").await;
+    let resolved = app.post(&format!("/v1/discrepancies/{discrepancy}/resolve"), &json!({ "reason": "a test" })).await;
+    assert_eq!(resolved.status, 200);
+    paid(&app, "p-1").await;
+    app.deliver().await;
+    let kinds = receiver.kinds();
+    for kind in ["discrepancy.opened", "discrepancy.resolved", "deposit.created", "payout.succeeded"] {
+        assert!(kinds.iter().any(|found| found == kind), "{kind} in {kinds:?}");
+    }
+    assert_eq!(i64::try_from(kinds.len()).ok(), Some(app.count("events").await));
+    // Two parts of one statement that write events, as the one that records reports has.
+    let two = "WITH a AS (INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
+                          SELECT merchant_id, gen_random_uuid(), 'link.expired', '{}', now() FROM merchants)
+               INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
+               SELECT merchant_id, gen_random_uuid(), 'receipt.unmatched', '{}', now() FROM merchants";
+    sqlx::query(two).execute(&mut app.database().await).await.expect("two events");
+    assert_eq!(app.count("webhook_queue").await, 2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn both_secrets_sign_while_they_are_exchanged_in_the_middle_of_retries() {
     let (app, receiver, endpoint) = start().await;
     receiver.replies(&[Reply::Status(500), Reply::Status(500), Reply::Status(200)]);
