@@ -114,7 +114,7 @@ CREATE TABLE webhook_queue (
     CONSTRAINT an_object_has_one_delivery_of_a_place PRIMARY KEY (merchant_id, endpoint_id, object_id, place),
     CONSTRAINT what_is_queued_is_a_delivery FOREIGN KEY (merchant_id, delivery_id) REFERENCES webhook_deliveries
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
-CREATE INDEX queued_by_their_time ON webhook_queue (merchant_id, endpoint_id, due_at);
+CREATE INDEX queued_by_their_time ON webhook_queue (merchant_id, endpoint_id, due_at, place);
 CREATE INDEX queued_and_on_their_way ON webhook_queue (merchant_id, endpoint_id) WHERE leased_until IS NOT NULL;
 CREATE INDEX queued_delivery ON webhook_queue (merchant_id, delivery_id);
 
