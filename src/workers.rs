@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::agenda::Work;
+use crate::flows::deliver::{self, Line};
 use crate::flows::error::FlowError;
 use crate::flows::{Context, coins, feed, link, poll, work};
 
@@ -42,6 +43,18 @@ pub fn start(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationT
     tracker.spawn(run_every(PERIOD, context.wake.feed.clone(), stop.clone(), move || {
         let (context, token) = (shared.clone(), token.clone());
         async move { feed::read_due(&context, &token).await }
+    }));
+    for (line, notify) in [(Line::Working, context.wake.deliver.clone()), (Line::Failing, Arc::default())] {
+        let (context, token) = (context.clone(), stop.clone());
+        tracker.spawn(run_every(PERIOD, notify, stop.clone(), move || {
+            let (context, token) = (context.clone(), token.clone());
+            async move { deliver::deliver(&context, line, &token).await }
+        }));
+    }
+    let shared = context.clone();
+    tracker.spawn(run_every(HOUSEKEEPING, Arc::default(), stop.clone(), move || {
+        let context = shared.clone();
+        async move { deliver::keep_tidy(&context).await }
     }));
     let (shared, token) = (context.clone(), stop.clone());
     tracker.spawn(run_every(HOUSEKEEPING, Arc::default(), stop.clone(), move || {

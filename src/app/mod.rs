@@ -26,6 +26,7 @@ use crate::http::{self, Door};
 use crate::providers::http::ProviderHttp;
 use crate::store::Db;
 use crate::vault::Vault;
+use crate::webhooks::{Networks, Sender};
 use crate::workers;
 
 /// What a process does.
@@ -52,11 +53,14 @@ pub fn context(settings: &Settings, clock: Clock) -> anyhow::Result<Context> {
             "configuration key timing.lease: must be longer than timing.provider_timeout, else others take over calls that are still open"
         );
     }
+    let allowed = Networks::new(settings.webhooks.allowed_networks.clone());
     Ok(Context {
         db: Db::open(settings.database_url()?, settings.database.max_connections, settings.database.acquire_timeout)
             .context("configuration key database.url")?,
         vault: vault(settings)?,
         http: ProviderHttp::new(timing.provider_timeout, clock.clone())?,
+        sender: Sender::new(allowed.clone()),
+        allowed,
         timing,
         clock,
         public_url: with_slash(public_url),
@@ -95,6 +99,7 @@ fn timing(settings: &Settings) -> Timing {
         callback_grace: times.callback_grace,
         late_window: times.late_window,
         feed_period: times.feed_period,
+        webhook_schedule: times.webhook_schedule.clone(),
     }
 }
 

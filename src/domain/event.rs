@@ -239,3 +239,12 @@ pub struct LinkExpiredBody {
     /// Always `expired`.
     pub status: &'static str,
 }
+
+/// An endpoint that is being tested, as its event shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct EndpointTestBody {
+    /// Always `webhook_endpoint`.
+    pub object: &'static str,
+    /// Its id.
+    pub id: String,
+}

@@ -56,6 +56,12 @@ our_ids! {
     DiscrepancyId = "dsc_";
     /// An authorisation that Youliao was asked for.
     AuthorizationId = "aut_";
+    /// Where a merchant wants to be told.
+    EndpointId = "whe_";
+    /// What deliveries to an endpoint are signed with.
+    SecretId = "whs_";
+    /// One event on its way to one endpoint.
+    DeliveryId = "whd_";
 }
 
 fn parse_prefixed(text: &str, prefix: &str) -> Option<Uuid> {

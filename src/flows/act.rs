@@ -73,7 +73,10 @@ pub async fn resolve_discrepancy(
     let event_id = EventId(context.clock.new_uuid());
     let mut connection = context.db.get().await?;
     match discrepancies::resolve(&mut connection, merchant, id, (&by, &reason), (event_id, &text), now).await? {
-        true => Ok(body),
+        true => {
+            context.wake.deliver.notify_one();
+            Ok(body)
+        }
         false => Err(FlowError::conflict("already_resolved", "this discrepancy was resolved before")),
     }
 }

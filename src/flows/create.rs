@@ -253,7 +253,9 @@ async fn write(
         return_url,
         needs: need(account, order.kind),
     };
-    Ok(orders::create(&mut *context.db.get().await?, &new).await?)
+    let created = orders::create(&mut *context.db.get().await?, &new).await?;
+    context.wake.deliver.notify_one();
+    Ok(created)
 }
 
 /// Opens a deposit at the provider. Whatever goes wrong from here on, the order stands and the

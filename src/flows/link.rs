@@ -273,7 +273,9 @@ async fn expire(context: &Context, key: &LinkKey, row: &TokenRow) -> Result<(), 
     let event = EventBody { event_type: "link.expired".to_owned(), timestamp: now, data, sequence: None };
     let body = serde_json::to_string(&event).map_err(|error| FlowError::Internal(error.to_string()))?;
     let event_id = EventId(context.clock.new_uuid());
-    Ok(links::expire(&mut *context.db.get().await?, key, row.generation, (event_id, &body), now).await?)
+    links::expire(&mut *context.db.get().await?, key, row.generation, (event_id, &body), now).await?;
+    context.wake.deliver.notify_one();
+    Ok(())
 }
 
 /// Another replica is refreshing: its result is in the row soon.

@@ -12,7 +12,11 @@ pub mod capability;
 pub mod coins;
 pub mod create;
 pub mod customer;
+pub mod deliver;
+pub mod delivery;
+pub mod endpoint;
 pub mod error;
+pub mod events;
 pub mod feed;
 pub mod link;
 pub mod look;
@@ -38,6 +42,7 @@ use crate::domain::clock::Clock;
 use crate::providers::http::ProviderHttp;
 use crate::store::Db;
 use crate::vault::Vault;
+use crate::webhooks::{Networks, Sender};
 
 /// What every flow works with. Cheap to share.
 #[derive(Debug)]
@@ -54,6 +59,10 @@ pub struct Context {
     pub public_url: Url,
     /// The way to the providers.
     pub http: ProviderHttp,
+    /// The way to the merchants.
+    pub sender: Sender,
+    /// Networks where merchants may be although they are not on the internet.
+    pub allowed: Networks,
     /// Merchants and keys, remembered for a short time.
     pub tenants: tenant::Tenants,
     /// Links whose tokens this process is refreshing.
@@ -75,4 +84,6 @@ pub struct Wake {
     pub poll: Arc<Notify>,
     /// A provider gave notice of incoming money.
     pub feed: Arc<Notify>,
+    /// Something happened that merchants may want to be told.
+    pub deliver: Arc<Notify>,
 }

@@ -6,10 +6,11 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::Context;
+use super::delivery::{self, Delivery};
 use super::error::FlowError;
 use crate::domain::agenda::{WaitingFor, waiting_for};
 use crate::domain::event::DiscrepancyBody;
-use crate::domain::ids::{AttemptId, DiscrepancyId, MerchantId, ReceiptId, ReportId, TradeId};
+use crate::domain::ids::{AttemptId, DeliveryId, DiscrepancyId, EndpointId, EventId, MerchantId, ReceiptId, ReportId, TradeId};
 use crate::domain::order::{Kind, Order};
 use crate::store::orders;
 pub use crate::store::orders::Filter;
@@ -66,7 +67,7 @@ pub struct Timeline {
 /// One thing that happened to an order.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Entry {
-    /// `step`, `attempt`, `answer`, `callback`, `lookup`, `browser` or `receipt`.
+    /// `step`, `attempt`, `answer`, `callback`, `lookup`, `browser`, `receipt` or `delivery`.
     #[serde(rename = "type")]
     #[schema(example = "callback")]
     pub entry_type: String,
@@ -90,11 +91,14 @@ pub async fn timeline(context: &Context, merchant: MerchantId, trade_id: &TradeI
     let reports = timeline::reports(&mut connection, merchant, order.id).await?;
     let receipts = receipts::of_orders(&mut connection, merchant, &[order.id]).await?;
     let task = tasks::of_order(&mut connection, merchant, order.id).await?;
+    drop(connection);
+    let deliveries = delivery::of_order(context, merchant, order.id).await?;
     // Of one instant: what was said, then the step that it caused, then the call that follows.
     let mut entries: Vec<Entry> = reports.into_iter().map(report_entry).collect();
     entries.extend(receipts.iter().filter(|row| row.provider_user.is_some()).map(receipt_entry));
     entries.extend(steps.into_iter().map(step_entry));
     entries.extend(attempts.into_iter().map(attempt_entry));
+    entries.extend(deliveries.into_iter().map(delivery_entry));
     entries.sort_by_key(|entry| entry.at);
     Ok(Timeline {
         object: "timeline",
@@ -166,6 +170,36 @@ fn receipt_entry(row: &ReceiptRow) -> Entry {
             "txid": row.txid,
             "confirmations": row.confirmations,
             "updated_at": rfc3339(row.updated_at),
+        }),
+    }
+}
+
+/// An event on its way to an endpoint, as it stands now. (Without the endpoint's URL, which may hold a token.)
+fn delivery_entry(delivery: Delivery) -> Entry {
+    let Delivery { row, attempts } = delivery;
+    let tries = attempts.into_iter().map(|attempt| {
+        json!({
+            "number": attempt.number,
+            "at": rfc3339(attempt.at),
+            "status": attempt.status,
+            "latency_ms": attempt.latency_ms,
+            "answer": attempt.answer,
+            "failure": attempt.failure,
+        })
+    });
+    let tries: Vec<Value> = tries.collect();
+    Entry {
+        entry_type: "delivery".to_owned(),
+        at: row.created_at,
+        summary: format!("{}: {}", row.event_type, row.state),
+        evidence: json!({
+            "id": DeliveryId(row.delivery_id).to_string(),
+            "endpoint": EndpointId(row.endpoint_id).to_string(),
+            "event": EventId(row.event_id).to_string(),
+            "status": row.state,
+            "attempts": tries,
+            "next_attempt_at": row.due_at.map(rfc3339),
+            "finished_at": row.finished_at.map(rfc3339),
         }),
     }
 }

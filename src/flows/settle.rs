@@ -105,6 +105,7 @@ pub async fn settle_page(
     let records = pairs().map(|(change, heard)| write(context, account, change, heard, now)).collect::<Result<Vec<_>, _>>()?;
     let written = record(&mut *context.db.get().await?, &records, homeless).await?;
     drop(records);
+    context.wake.deliver.notify_one();
     for (change, heard) in pairs().filter(|(_, heard)| written.contains(&heard.order.id)) {
         note(&change.report, heard);
     }

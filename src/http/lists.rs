@@ -105,7 +105,8 @@ fn statuses(text: &str, kind: Kind) -> Result<Vec<String>, String> {
         .collect()
 }
 
-fn moment(text: &str) -> Result<OffsetDateTime, &'static str> {
+/// A time, in UTC.
+pub fn moment(text: &str) -> Result<OffsetDateTime, &'static str> {
     // At the end of the calendar a time can be beyond it in UTC.
     let read = OffsetDateTime::parse(text, &Rfc3339).ok().and_then(|time| time.checked_to_offset(UtcOffset::UTC));
     read.ok_or("must be a time such as 2026-01-31T00:00:00Z")

@@ -10,8 +10,11 @@ pub mod browser;
 pub mod callbacks;
 pub mod coins;
 pub mod customers;
+pub mod deliveries;
 pub mod deposits;
 pub mod discrepancies;
+pub mod endpoints;
+pub mod events;
 pub mod links;
 pub mod lists;
 pub mod management;
@@ -86,6 +89,18 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(youliao::list)
         .service(discrepancies::list)
         .service(discrepancies::resolve)
+        .service(events::list)
+        .service(endpoints::create)
+        .service(endpoints::list)
+        .service(endpoints::get)
+        .service(endpoints::change)
+        .service(endpoints::remove)
+        .service(endpoints::rotate)
+        .service(endpoints::test)
+        .service(endpoints::replay)
+        .service(deliveries::list)
+        .service(deliveries::get)
+        .service(deliveries::resend)
         .service(callbacks::fomo)
         .service(callbacks::hicoin);
 }

@@ -7,7 +7,10 @@
 pub mod accounts;
 pub mod authorizations;
 pub mod customers;
+pub mod deliveries;
 pub mod discrepancies;
+pub mod endpoints;
+pub mod events;
 pub mod feeds;
 pub mod keys;
 pub mod link_requests;
@@ -18,6 +21,7 @@ pub mod record;
 pub mod rows;
 pub mod tasks;
 pub mod timeline;
+pub mod webhook_queue;
 
 use std::time::Duration;
 

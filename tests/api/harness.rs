@@ -17,11 +17,13 @@ use tillgate::config::Settings;
 use tillgate::domain::agenda::Work;
 use tillgate::domain::clock::Clock;
 use tillgate::domain::order::Provider;
+use tillgate::flows::deliver::{self, Line};
 use tillgate::flows::setup::{self, KeyWish, MerchantDocument};
 use tillgate::flows::tenant::Scope;
 use tillgate::flows::{Context, feed, link, poll, work};
 use tillgate::http::{self, auth::TrustedProxies};
 use tillgate::sandbox::{CallbackFault, ClientSetup, HicoinApp, Options, Sandbox};
+use tillgate::webhooks::Sender;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -308,6 +310,22 @@ impl TestApp {
         feed::read_due(&self.context, &CancellationToken::new()).await.expect("a worker's step")
     }
 
+    /// Workers deliver what is due, to endpoints that work and to those that fail. Gives the number of tries.
+    pub async fn deliver(&self) -> usize {
+        let stop = CancellationToken::new();
+        let mut all = 0;
+        loop {
+            let lines =
+                tokio::join!(deliver::deliver(&self.context, Line::Working, &stop), deliver::deliver(&self.context, Line::Failing, &stop));
+            let done = lines.0.expect("a worker's step") + lines.1.expect("a worker's step");
+            all += done;
+            // An endpoint may have come into the other line meanwhile.
+            if done == 0 {
+                return all;
+            }
+        }
+    }
+
     /// Workers keep links fresh.
     pub async fn refresh_links(&self) -> usize {
         link::refresh_due(&self.context, &CancellationToken::new()).await.expect("a worker's step")
@@ -369,7 +387,10 @@ fn serve(
     proxies: TrustedProxies,
 ) -> (Arc<Context>, String, actix_web::dev::ServerHandle) {
     let settings = settings(database, free_port(), variables);
-    let context = web::Data::new(app::context(&settings, clock.clone()).expect("a context"));
+    let mut context = app::context(&settings, clock.clone()).expect("a context");
+    // Who waits for a receiver that hangs waits in real time.
+    context.sender = Sender::with_timeouts(context.allowed.clone(), Duration::from_millis(500), Duration::from_millis(800));
+    let context = web::Data::new(context);
     let (server, address) = http::serve(context.clone(), proxies, settings.server.bind, Duration::from_secs(1)).expect("a server");
     let handle = server.handle();
     tokio::spawn(server);
@@ -384,6 +405,7 @@ pub fn settings(database: &str, port: u16, variables: &[(&str, &str)]) -> Settin
         ("TILLGATE__SERVER__BIND", format!("127.0.0.1:{port}")),
         ("TILLGATE__SERVER__PUBLIC_URL", format!("http://127.0.0.1:{port}")),
         ("TILLGATE__TIMING__PROVIDER_TIMEOUT", "500ms".to_owned()),
+        ("TILLGATE__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
     ];
     let given = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
     let mut all: BTreeMap<String, String> = own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -457,7 +479,19 @@ async fn check_law(app: &TestApp) {
                            AND s.sequence = o.sequence AND s.status = o.status AND s.stage IS NOT DISTINCT FROM o.stage)
          UNION ALL
          SELECT 'a final order has no task', trade_id FROM orders o JOIN tasks t USING (merchant_id, order_id)
-         WHERE o.is_final AND t.work <> 'look'",
+         WHERE o.is_final AND t.work <> 'look'
+         UNION ALL
+         SELECT 'what is pending is queued, and nothing else', d.event_type FROM webhook_deliveries d
+         WHERE (d.state = 'pending') <> EXISTS (
+             SELECT FROM webhook_queue q WHERE q.merchant_id = d.merchant_id AND q.endpoint_id = d.endpoint_id AND q.delivery_id = d.delivery_id)
+         UNION ALL
+         SELECT 'tries are counted without a gap', d.event_type FROM webhook_deliveries d
+         WHERE (SELECT array_agg(number ORDER BY number) FROM webhook_attempts a WHERE a.merchant_id = d.merchant_id AND a.delivery_id = d.delivery_id)
+               IS DISTINCT FROM (SELECT array_agg(n) FROM generate_series(1, d.attempts) n)
+         UNION ALL
+         SELECT 'what was delivered was answered by 2xx', d.event_type FROM webhook_deliveries d
+         WHERE d.state = 'delivered' AND NOT EXISTS (
+             SELECT FROM webhook_attempts a WHERE a.merchant_id = d.merchant_id AND a.delivery_id = d.delivery_id AND a.status BETWEEN 200 AND 299)",
     )
     .fetch_all(&mut database)
     .await

@@ -19,4 +19,5 @@ mod matrix;
 mod orders;
 mod recovery;
 mod shapes;
+mod webhooks;
 mod youliao;

@@ -37,6 +37,8 @@ pub struct Timing {
     pub late_window: Duration,
     /// How often the lists of incoming money are read.
     pub feed_period: Duration,
+    /// Gaps between deliveries of one event to one endpoint; after the last it is exhausted.
+    pub webhook_schedule: Vec<Duration>,
 }
 
 impl Default for Timing {
@@ -53,6 +55,7 @@ impl Default for Timing {
             callback_grace: Duration::from_mins(2),
             late_window: Duration::from_hours(24),
             feed_period: Duration::from_secs(10),
+            webhook_schedule: seconds(&[5, 60, 300, 1800, 7200, 18_000, 36_000, 36_000, 86_400]),
         }
     }
 }
