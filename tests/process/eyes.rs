@@ -1,8 +1,11 @@
 //! What the test sees in the database, beside what the API tells.
 
+use std::panic::AssertUnwindSafe;
+
 use crate::database::sessions;
 use crate::house::House;
 use crate::program::until;
+use futures_util::future::FutureExt;
 
 impl House {
     /// The status and stage of an order, as the database has it, as `status` or `status/stage`. `None`: there is none.
@@ -17,7 +20,11 @@ impl House {
     /// Waits until an order is at one of these places.
     pub async fn comes_to(&self, trade_id: &str, places: &[&str]) -> String {
         let what = format!("{trade_id} is {}", places.join(" or "));
-        until(&what, async || self.place(trade_id).await.filter(|place| places.contains(&place.as_str()))).await
+        let comes = until(&what, async || self.place(trade_id).await.filter(|place| places.contains(&place.as_str())));
+        match AssertUnwindSafe(comes).catch_unwind().await {
+            Ok(place) => place,
+            Err(_) => panic!("in vain: {what}; its story:\n{}", self.story(trade_id).await),
+        }
     }
 
     /// Waits until the database has finished with what dead processes had asked it.

@@ -152,9 +152,11 @@ impl Program {
         self.end().await
     }
 
-    /// SIGSTOP: it stands still, wherever it is.
+    /// SIGSTOP: it stands still, wherever it is. The signal alone is a request: on a busy machine a thread may run on for a
+    /// while, and send the very call that must not leave. So this waits until all of them stand.
     pub fn pause(&self) {
         signal(self.pid, libc::SIGSTOP);
+        stands(self.pid);
     }
 
     /// SIGCONT: it goes on as if nothing had happened.
@@ -227,4 +229,16 @@ fn signal(pid: i32, signal: i32) {
     // its number is nobody else's.
     let sent = unsafe { libc::kill(pid, signal) };
     assert_eq!(sent, 0, "signal {signal} to {pid}");
+}
+
+/// Waits until the system says that a child has stopped, without taking the news from whoever waits for its end.
+#[allow(unsafe_code, reason = "the standard library does not wait for a stop")]
+fn stands(pid: i32) {
+    let child = libc::id_t::try_from(pid).expect("the number of a process");
+    // SAFETY: an all-zero siginfo_t is a valid one; waitid writes to it and to nothing else. The process is our child.
+    let waited = unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        libc::waitid(libc::P_PID, child, &raw mut info, libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT)
+    };
+    assert_eq!(waited, 0, "waiting for {pid} to stop");
 }
