@@ -1,8 +1,9 @@
 //! Browsers: customers who go to a wallet's page and come back.
 //!
-//! A browser that comes back proves nothing about money: whoever holds it can write its address. It
-//! does prove that it is the one that was sent, for a link: the state that it carries was made by us,
-//! is good once and for minutes, and names the merchant, the customer and the wallet.
+//! A browser that comes back proves nothing about money: whoever holds it can write its address. For a
+//! link, the state that it carries was made by us, is good once and for minutes, and names the merchant,
+//! the customer and the wallet. It does not prove that this browser is the one that was sent: the
+//! merchant sends it straight to the wallet, so that we see it for the first time when it returns.
 
 use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};

@@ -52,20 +52,27 @@ pub async fn apply(context: &Context, document: &MerchantDocument) -> Result<Cha
     let now = context.clock.now();
     let mut connection = context.db.get().await?;
     let before = accounts::merchant_by_name(&mut connection, &document.name).await?;
+    let known = match &before {
+        Some(before) => accounts::accounts(&mut connection, before.id).await?,
+        None => Vec::new(),
+    };
+    // An order is followed to its end by the flow that it began with: the other one hears nothing of it. Nothing is written
+    // before that is clear.
+    for (before, row) in before.iter().flat_map(|before| known.iter().map(move |row| (before, row))) {
+        let Some(settings) = document.accounts.get(&row.provider) else { continue };
+        if let Some(change) = flow_change(context, before.id, row, settings)? {
+            let open = accounts::open_orders(&mut connection, before.id, row.provider).await?;
+            if open > 0 {
+                return Err(orders_open(&document.name, row.provider, change, open));
+            }
+        }
+    }
     let new_id = MerchantId(context.clock.new_uuid());
     let merchant = accounts::put_merchant(&mut connection, new_id, &document.name, &document.return_origins, now).await?;
     let mut changes = vec![merchant_change(before.as_ref(), document)];
-    let known = accounts::accounts(&mut connection, merchant).await?;
     for (provider, settings) in &document.accounts {
         let known = known.iter().find(|row| row.provider == *provider);
         let change = account_change(context, merchant, known, settings)?;
-        // An order is followed to its end by the flow that it began with: the other one hears nothing of it.
-        if let Some(change) = known.map(|known| flow_change(context, merchant, known, settings)).transpose()?.flatten() {
-            let open = accounts::open_orders(&mut connection, merchant, *provider).await?;
-            if open > 0 {
-                return Err(orders_open(&document.name, *provider, change, open));
-            }
-        }
         if change != "unchanged" {
             let sealed = context.vault.seal(&place(merchant, *provider), Value::Object(settings.clone()).to_string().as_bytes())?;
             accounts::put_account(&mut connection, merchant, *provider, &sealed, now).await?;

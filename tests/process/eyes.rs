@@ -77,9 +77,16 @@ impl House {
         .fetch_all(&mut *self.eyes.lock().await)
         .await
         .expect("steps");
+        let receipts: Vec<String> = sqlx::query_scalar(
+            "SELECT concat_ws(' ', 'receipt', r.provider_receipt_id, r.created_at, r.amount::real, r.progress, coalesce(o.trade_id, 'nobody''s'))
+             FROM receipts r LEFT JOIN orders o USING (merchant_id, order_id) ORDER BY r.created_at",
+        )
+        .fetch_all(&mut *self.eyes.lock().await)
+        .await
+        .expect("receipts");
         let calls = self.sandbox.call_log().into_iter().filter(|call| call.trade_id.as_deref() == Some(trade_id));
         let calls: Vec<String> = calls.map(|call| format!("call {} {}", call.at_ms, call.operation)).collect();
-        [attempts, steps, calls].concat().join("\n")
+        [attempts, steps, receipts, calls].concat().join("\n")
     }
 
     /// Waits until a gateway has nothing left to do: no call is open, and no final order has a task.
