@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Context;
 use super::error::FlowError;
+use super::page;
 use super::tenant::tenant;
 use crate::domain::authorization::{Status, last_four, masked_name};
 use crate::domain::ids::{AuthorizationId, MerchantId};
@@ -94,9 +95,6 @@ pub async fn list(
     starting_after: Option<AuthorizationId>,
     limit: usize,
 ) -> Result<(Vec<AuthorizationRow>, bool), FlowError> {
-    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let mut found = authorizations::list(&mut *context.db.get().await?, merchant, starting_after, one_more).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    Ok((found, more))
+    let found = authorizations::list(&mut *context.db.get().await?, merchant, starting_after, page::asked(limit)).await?;
+    Ok(page::shown(found, limit))
 }

@@ -55,21 +55,21 @@ pub async fn deliver(context: &Arc<Context>, line: Line, stop: &CancellationToke
     let (mut done, mut broken) = (0, None);
     loop {
         while !stop.is_cancelled() && broken.is_none() && sends.len() < AT_ONCE {
-            let (claimed, put_off) = match claim(context, line, AT_ONCE - sends.len()).await {
-                Ok(claimed) => claimed,
+            let taken = match claim(context, line, AT_ONCE - sends.len()).await {
+                Ok(taken) => taken,
                 // What is on its way comes to its end first.
                 Err(error) => {
                     broken = Some(error);
                     break;
                 }
             };
-            let nothing = claimed.0.is_empty();
-            let (claimed, deadline) = claimed;
+            let Taken { claimed, deadline, put_off } = taken;
+            let nothing = claimed.is_empty() && put_off == 0;
             for one in claimed {
                 let context = context.clone();
                 sends.spawn(async move { send(&context, one, deadline).await });
             }
-            if nothing && put_off == 0 {
+            if nothing {
                 break;
             }
         }
@@ -93,8 +93,17 @@ pub async fn deliver(context: &Arc<Context>, line: Line, stop: &CancellationToke
     }
 }
 
-/// Takes what is due, with the end of the lease on the clock that no pause of the process stops. Also gives how much was put off.
-async fn claim(context: &Context, line: Line, limit: usize) -> Result<((Vec<Claimed>, Instant), i64), FlowError> {
+/// What a claim has taken.
+struct Taken {
+    claimed: Vec<Claimed>,
+    /// The end of the lease, on the clock that no pause of the process stops.
+    deadline: Instant,
+    /// How many wait behind one that failed, and were put off.
+    put_off: i64,
+}
+
+/// Takes what is due.
+async fn claim(context: &Context, line: Line, limit: usize) -> Result<Taken, FlowError> {
     let (now, lease) = (context.clock.now(), context.timing.lease.max(SHORTEST_LEASE));
     let deadline = context.clock.instant() + lease;
     let (line, of_one) = match line {
@@ -104,7 +113,7 @@ async fn claim(context: &Context, line: Line, limit: usize) -> Result<((Vec<Clai
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let claim = Claim { line, now, leased_until: now + lease, of_one, limit, look_again: now + LOOK_AGAIN };
     let (claimed, put_off) = webhook_queue::claim(&mut *context.db.get().await?, &claim).await?;
-    Ok(((claimed, deadline), put_off))
+    Ok(Taken { claimed, deadline, put_off })
 }
 
 /// One try, from its claim to its record.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::Context;
 use super::endpoint::{self, able};
 use super::error::FlowError;
+use super::page;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::ids::{DeliveryId, EndpointId, MerchantId, OrderId};
 pub use crate::store::deliveries::{AttemptRow, DeliveryRow, Filter};
@@ -23,10 +24,8 @@ pub struct Delivery {
 
 /// Deliveries, newest first, at most `limit`; and whether there are more.
 pub async fn list(context: &Context, merchant: MerchantId, filter: &Filter, limit: usize) -> Result<(Vec<Delivery>, bool), FlowError> {
-    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let mut found = deliveries::list(&mut *context.db.get().await?, merchant, filter, one_more).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
+    let found = deliveries::list(&mut *context.db.get().await?, merchant, filter, page::asked(limit)).await?;
+    let (found, more) = page::shown(found, limit);
     Ok((with_attempts(context, merchant, found).await?, more))
 }
 

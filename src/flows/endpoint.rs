@@ -9,6 +9,7 @@ use url::Url;
 use super::Context;
 use super::delivery::{self, Delivery};
 use super::error::FlowError;
+use super::page;
 use crate::domain::delivery::{DeliveryState, EndpointState};
 use crate::domain::event::{EndpointTestBody, EventBody};
 use crate::domain::ids::{DeliveryId, EndpointId, EventId, MerchantId, SecretId};
@@ -67,11 +68,8 @@ pub async fn list(
     starting_after: Option<EndpointId>,
     limit: usize,
 ) -> Result<(Vec<EndpointRow>, bool), FlowError> {
-    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let mut found = endpoints::list(&mut *context.db.get().await?, merchant, starting_after, one_more).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    Ok((found, more))
+    let found = endpoints::list(&mut *context.db.get().await?, merchant, starting_after, page::asked(limit)).await?;
+    Ok(page::shown(found, limit))
 }
 
 /// Changes an endpoint. Once enabled, all that waited is due at once; once disabled, it is canceled.

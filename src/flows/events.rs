@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::error::FlowError;
+use super::page;
 use crate::domain::ids::{EventId, MerchantId};
 use crate::domain::wanted::Wanted;
 pub use crate::store::events::EventRow;
@@ -20,11 +21,8 @@ pub async fn list(
         None => Place::start(),
         Some(event) => events::place_of(&mut connection, merchant, event).await?.ok_or_else(unknown)?,
     };
-    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let mut found = events::after(&mut connection, merchant, &place, wanted.map(Wanted::patterns), one_more).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    Ok((found, more))
+    let found = events::after(&mut connection, merchant, &place, wanted.map(Wanted::patterns), page::asked(limit)).await?;
+    Ok(page::shown(found, limit))
 }
 
 /// Going on from anywhere else would skip something.

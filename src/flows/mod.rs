@@ -21,6 +21,7 @@ pub mod feed;
 pub mod link;
 pub mod look;
 pub mod notice;
+mod page;
 pub mod poll;
 pub mod read;
 pub mod receipt;

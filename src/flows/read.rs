@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::Context;
 use super::delivery::{self, Delivery};
 use super::error::FlowError;
+use super::page;
 use crate::domain::agenda::{WaitingFor, waiting_for};
 use crate::domain::event::DiscrepancyBody;
 use crate::domain::ids::{AttemptId, DeliveryId, DiscrepancyId, EndpointId, EventId, MerchantId, ReceiptId, ReportId, TradeId};
@@ -37,11 +38,8 @@ pub async fn list(
     filter: &Filter,
     limit: usize,
 ) -> Result<(Vec<Order>, bool), FlowError> {
-    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let mut found = orders::list(&mut *context.db.get().await?, merchant, kind, filter, one_more).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    Ok((found, more))
+    let found = orders::list(&mut *context.db.get().await?, merchant, kind, filter, page::asked(limit)).await?;
+    Ok(page::shown(found, limit))
 }
 
 /// Why an order is where it is: all that happened to it, and what it waits for.
@@ -216,10 +214,8 @@ pub async fn discrepancies(
     starting_after: Option<DiscrepancyId>,
     limit: usize,
 ) -> Result<(Vec<DiscrepancyBody>, bool), FlowError> {
-    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let mut found = discrepancies::list(&mut *context.db.get().await?, merchant, open, starting_after, one_more).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
+    let found = discrepancies::list(&mut *context.db.get().await?, merchant, open, starting_after, page::asked(limit)).await?;
+    let (found, more) = page::shown(found, limit);
     Ok((found.into_iter().map(discrepancy_body).collect(), more))
 }
 

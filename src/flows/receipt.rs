@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::error::FlowError;
+use super::page;
 use super::read;
 use super::settle::{Change, Notes, settle_page};
 use super::tenant::tenant;
@@ -19,10 +20,8 @@ const TRIES: usize = 50;
 
 /// Receipts, newest first, at most `limit`; and whether there are more.
 pub async fn list(context: &Context, merchant: MerchantId, filter: &Filter, limit: usize) -> Result<(Vec<ReceiptBody>, bool), FlowError> {
-    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let mut found = receipts::list(&mut *context.db.get().await?, merchant, filter, one_more).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
+    let found = receipts::list(&mut *context.db.get().await?, merchant, filter, page::asked(limit)).await?;
+    let (found, more) = page::shown(found, limit);
     Ok((found.iter().map(body).collect::<Result<_, _>>()?, more))
 }
 
