@@ -12,48 +12,31 @@ use tillgate::domain::event::EventBody;
 use tillgate::domain::hearing::{Rules, hear};
 use tillgate::domain::ids::{MerchantId, OrderId, TradeId};
 use tillgate::domain::money::Amount;
-use tillgate::domain::order::{Destination, Kind, Order, Provider};
+use tillgate::domain::order::{Birth, Destination, Kind, Order, Provider};
 use tillgate::domain::report::{Channel, ProviderRecord, Report, Says, Standing};
 use tillgate::domain::status::{Payout, State};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 fn submitted_payout() -> Order {
-    Order {
+    let birth = Birth {
         merchant_id: MerchantId(Uuid::from_u128(1)),
         id: OrderId(Uuid::from_u128(2)),
         trade_id: TradeId::parse("payout-1001").unwrap(),
         kind: Kind::Payout,
         provider: Provider::Fomo,
-        state: State::Payout(Payout::Submitting),
-        sequence: 2,
         coin: "usdt".into(),
         provider_coin_id: "5".into(),
         decimals: 6,
         amount: Amount::parse("12.5").unwrap(),
-        tolerance: Amount::ZERO,
-        amount_received: Amount::ZERO,
-        amount_confirmed: Amount::ZERO,
-        fee: None,
-        late: false,
-        customer: None,
+        at: OffsetDateTime::UNIX_EPOCH,
+    };
+    Order {
+        state: State::Payout(Payout::Submitting),
+        sequence: 2,
         destination: Some(Destination::FomoUser { user_id: "42".into() }),
         provider_user: Some("42".into()),
-        source_user: None,
-        next_action: None,
-        provider_reference: None,
-        txid: None,
-        confirmations: None,
-        failure: None,
-        claim: None,
-        doubts: 0,
-        doubt_since: None,
-        is_final: false,
-        final_at: None,
-        expires_at: None,
-        metadata: None,
-        created_at: OffsetDateTime::UNIX_EPOCH,
-        updated_at: OffsetDateTime::UNIX_EPOCH,
+        ..Order::new(birth)
     }
 }
 

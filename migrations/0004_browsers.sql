@@ -25,7 +25,6 @@ ALTER TABLE orders ADD COLUMN return_url text;
 
 -- One wallet account may be linked to several customers where the merchant's account says so.
 ALTER TABLE wallet_links ADD COLUMN exclusive boolean NOT NULL DEFAULT true;
-ALTER TABLE wallet_links ALTER COLUMN exclusive DROP DEFAULT;
 ALTER TABLE wallet_links DROP CONSTRAINT a_wallet_account_is_linked_to_one_customer;
 CREATE UNIQUE INDEX a_wallet_account_is_linked_to_one_customer ON wallet_links (merchant_id, provider, provider_user) WHERE exclusive;
 CREATE INDEX links_of_a_wallet_account ON wallet_links (merchant_id, provider, provider_user);

@@ -287,7 +287,73 @@ pub struct Order {
     pub updated_at: OffsetDateTime,
 }
 
+/// What every order has from its first moment.
+#[derive(Clone, Debug)]
+pub struct Birth {
+    /// Whose it is.
+    pub merchant_id: MerchantId,
+    /// Our own id.
+    pub id: OrderId,
+    /// The merchant's id.
+    pub trade_id: TradeId,
+    /// Deposit, payout or transfer.
+    pub kind: Kind,
+    /// Where the money moves.
+    pub provider: Provider,
+    /// The coin as `/v1/coins` names it.
+    pub coin: String,
+    /// The coin as the provider names it.
+    pub provider_coin_id: String,
+    /// The coin's decimals.
+    pub decimals: u32,
+    /// What was asked for.
+    pub amount: Amount,
+    /// When.
+    pub at: OffsetDateTime,
+}
+
 impl Order {
+    /// An order of which nothing has happened yet.
+    pub fn new(birth: Birth) -> Self {
+        let Birth { merchant_id, id, trade_id, kind, provider, coin, provider_coin_id, decimals, amount, at } = birth;
+        Self {
+            merchant_id,
+            id,
+            trade_id,
+            kind,
+            provider,
+            state: State::first(kind),
+            sequence: 1,
+            coin,
+            provider_coin_id,
+            decimals,
+            amount,
+            tolerance: Amount::ZERO,
+            amount_received: Amount::ZERO,
+            amount_confirmed: Amount::ZERO,
+            fee: None,
+            late: false,
+            customer: None,
+            destination: None,
+            provider_user: None,
+            source_user: None,
+            next_action: None,
+            provider_reference: None,
+            txid: None,
+            confirmations: None,
+            failure: None,
+            claim: None,
+            doubts: 0,
+            doubt_since: None,
+            is_final: false,
+            final_at: None,
+            expires_at: None,
+            metadata: None,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
     /// Our public id of the order.
     pub fn public_id(&self) -> String {
         self.id.public(self.kind)

@@ -15,8 +15,8 @@ use crate::domain::coin::Coin;
 use crate::domain::event::EventBody;
 use crate::domain::hearing::{Rules, hear};
 use crate::domain::ids::{EventId, OrderId, TradeId};
-use crate::domain::money::{Amount, MAX_SCALE};
-use crate::domain::order::{Kind, Order};
+use crate::domain::money::MAX_SCALE;
+use crate::domain::order::{Birth, Kind, Order};
 use crate::domain::receipt::{Progress, Receipt, Takings, home};
 use crate::domain::report::{Channel, Report, Says};
 use crate::domain::status::{Deposit, State};
@@ -143,41 +143,25 @@ impl Page<'_> {
         let trade_id = TradeId::parse(&format!("{}-{}", self.feed.provider, receipt.number)).ok()?;
         let decimals =
             self.coins.iter().find(|coin| coin.provider_coin_id == receipt.provider_coin_id).map_or(MAX_SCALE, |coin| coin.decimals);
-        let order = Order {
+        let birth = Birth {
             merchant_id: self.feed.merchant_id,
             id: OrderId(self.context.clock.new_uuid()),
             trade_id,
             kind: Kind::Deposit,
             provider: self.feed.provider,
-            state: State::first(Kind::Deposit),
-            sequence: 0,
             coin: row.coin.clone(),
             provider_coin_id: receipt.provider_coin_id.clone(),
             decimals,
             amount: receipt.amount,
-            tolerance: Amount::ZERO,
-            amount_received: Amount::ZERO,
-            amount_confirmed: Amount::ZERO,
-            fee: None,
-            late: false,
+            at: now,
+        };
+        let order = Order {
+            // Its first step is the one by which the money is heard.
+            sequence: 0,
             customer: receipt.customer.clone(),
-            destination: None,
             provider_user: receipt.provider_user.clone(),
-            source_user: None,
-            next_action: None,
-            provider_reference: None,
-            txid: None,
-            confirmations: None,
-            failure: None,
-            claim: None,
-            doubts: 0,
-            doubt_since: None,
-            is_final: false,
-            final_at: None,
             expires_at: Some(now + self.context.timing.deposit_ttl),
-            metadata: None,
-            created_at: now,
-            updated_at: now,
+            ..Order::new(birth)
         };
         let id = order.id;
         // Nobody asked for it: whoever asks for this trade id later asks for something else.

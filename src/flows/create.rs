@@ -18,9 +18,8 @@ use crate::domain::coin::Coin;
 use crate::domain::event::EventBody;
 use crate::domain::ids::{AttemptId, CustomerId, EventId, MerchantId, OrderId, TradeId};
 use crate::domain::money::Amount;
-use crate::domain::order::{Destination, Kind, NextAction, Order, Provider};
+use crate::domain::order::{Birth, Destination, Kind, NextAction, Order, Provider};
 use crate::domain::recovery::Progress;
-use crate::domain::status::State;
 use crate::store::orders::{self, Created, Need, NewOrder};
 use crate::store::{customers, links};
 
@@ -204,44 +203,31 @@ fn draft(
 ) -> Order {
     let now = context.clock.now();
     let expires_at = (wish.kind == Kind::Deposit).then(|| now + wish.expires_in.unwrap_or(context.timing.deposit_ttl));
-    Order {
+    let birth = Birth {
         merchant_id: merchant,
         id: OrderId(context.clock.new_uuid()),
         trade_id: wish.trade_id.clone(),
         kind: wish.kind,
         provider: wish.provider,
-        state: State::first(wish.kind),
-        sequence: 1,
         coin: coin.coin,
         provider_coin_id: coin.provider_coin_id,
         decimals: coin.decimals,
         amount: wish.amount,
-        tolerance: match wish.kind {
-            Kind::Deposit => wish.amount.percent(account.account.policy.tolerance_percent, coin.decimals),
-            Kind::Payout | Kind::Transfer => Amount::ZERO,
-        },
-        amount_received: Amount::ZERO,
-        amount_confirmed: Amount::ZERO,
-        fee: None,
-        late: false,
+        at: now,
+    };
+    let tolerance = match wish.kind {
+        Kind::Deposit => wish.amount.percent(account.account.policy.tolerance_percent, coin.decimals),
+        Kind::Payout | Kind::Transfer => Amount::ZERO,
+    };
+    Order {
+        tolerance,
         customer: wish.customer.clone(),
         provider_user,
         source_user,
         destination: wish.destination.clone(),
-        next_action: None,
-        provider_reference: None,
-        txid: None,
-        confirmations: None,
-        failure: None,
-        claim: None,
-        doubts: 0,
-        doubt_since: None,
-        is_final: false,
-        final_at: None,
         expires_at,
         metadata: wish.metadata.clone(),
-        created_at: now,
-        updated_at: now,
+        ..Order::new(birth)
     }
 }
 

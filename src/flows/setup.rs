@@ -59,6 +59,13 @@ pub async fn apply(context: &Context, document: &MerchantDocument) -> Result<Cha
     for (provider, settings) in &document.accounts {
         let known = known.iter().find(|row| row.provider == *provider);
         let change = account_change(context, merchant, known, settings)?;
+        // An order is followed to its end by the flow that it began with: the other one hears nothing of it.
+        if let Some(change) = known.map(|known| flow_change(context, merchant, known, settings)).transpose()?.flatten() {
+            let open = accounts::open_orders(&mut connection, merchant, *provider).await?;
+            if open > 0 {
+                return Err(orders_open(&document.name, *provider, change, open));
+            }
+        }
         if change != "unchanged" {
             let sealed = context.vault.seal(&place(merchant, *provider), Value::Object(settings.clone()).to_string().as_bytes())?;
             accounts::put_account(&mut connection, merchant, *provider, &sealed, now).await?;
@@ -92,6 +99,26 @@ fn account_change(
     let Some(known) = known else { return Ok("created") };
     let document = open_document(context, merchant, known.provider, &known.sealed)?;
     Ok(if document == *settings && !known.disabled { "unchanged" } else { "updated" })
+}
+
+/// The flow of an account before and after, where the document changes it.
+fn flow_change(
+    context: &Context,
+    merchant: MerchantId,
+    known: &AccountRow,
+    settings: &Map<String, Value>,
+) -> Result<Option<(String, String)>, FlowError> {
+    let flow = |settings: &Map<String, Value>| settings.get("flow").and_then(Value::as_str).unwrap_or("app").to_owned();
+    let (before, after) = (flow(&open_document(context, merchant, known.provider, &known.sealed)?), flow(settings));
+    Ok((before != after).then_some((before, after)))
+}
+
+fn orders_open(name: &str, provider: Provider, (before, after): (String, String), open: i64) -> FlowError {
+    let why = format!(
+        "merchant {name}, {provider}: flow cannot change from {before} to {after} while {open} orders are open; \
+         wait for their end, or make a merchant of its own for the other flow"
+    );
+    FlowError::conflict("orders_open", why)
 }
 
 /// Reads an account; the error names the key that is wrong.

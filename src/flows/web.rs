@@ -10,12 +10,12 @@ use url::Url;
 use super::Context;
 use super::capability;
 use super::error::FlowError;
-use super::link;
+use super::link::{self, NoToken};
 use super::settle::{Notes, settle};
 use super::submit::money_call;
 use super::tenant::{ProviderAccount, tenant};
 use crate::domain::order::{NextAction, Order, Provider};
-use crate::domain::report::{Channel, Report, Says};
+use crate::domain::report::{Channel, Report, Says, Standing};
 use crate::domain::status::{Deposit, State};
 use crate::providers::{Side, WebDeposits};
 use crate::store::orders;
@@ -25,7 +25,8 @@ pub fn next_action(context: &Context, order: &Order) -> Result<NextAction, FlowE
     Ok(NextAction::Redirect { url: capability::pay_url(context, order)?.into() })
 }
 
-/// The wallet's page for an order, for the browser that has our short link. `None` where there is nothing to be paid any more.
+/// The wallet's page for an order, for the browser that has our short link. `None` where there is nothing to be paid any more,
+/// or the customer's link to the wallet has ended or is to another account there than the order's.
 ///
 /// # Errors
 /// There is no such link, or no token of the customer now.
@@ -38,8 +39,15 @@ pub async fn pay_page(context: &Context, text: &str) -> Result<Option<SecretStri
     if !can_be_paid(context, &order) {
         return Ok(None);
     }
-    let Ok(token) = link::access_token(context, &account, &link::key_of(&order)?, None).await? else {
-        return Err(FlowError::ProviderUnavailable("the customer's link to the wallet cannot be used now".to_owned()));
+    let key = link::key_of(&order)?;
+    let links = link::of_customer(context, merchant, &key.customer).await?;
+    if !links.iter().any(|link| link.provider == order.provider && Some(&link.provider_user) == order.provider_user.as_ref()) {
+        return Ok(None);
+    }
+    let token = match link::access_token(context, &account, &key, None).await? {
+        Ok(token) => token,
+        Err(NoToken::Missing) => return Ok(None),
+        Err(NoToken::Unavailable(why)) => return Err(FlowError::ProviderUnavailable(why)),
     };
     let call = money_call(context, &order, context.clock.instant() + context.timing.provider_timeout)?;
     let payer = Side { user: order.provider_user.as_deref().unwrap_or_default(), access_token: Some(&token) };
@@ -81,12 +89,9 @@ async fn hear(context: &Context, account: &ProviderAccount, web: &dyn WebDeposit
             return Ok(());
         }
     };
-    let report = Report {
-        channel: Channel::Browser,
-        proven: account.account.policy.accept_unverified_returns,
-        says: Says::Record(returned.record),
-        evidence: Some(returned.evidence),
-    };
+    // A browser's word that nobody paid is never proof: the customer may come back and pay until the deadline.
+    let proven = account.account.policy.accept_unverified_returns && returned.record.standing == Standing::Paid;
+    let report = Report { channel: Channel::Browser, proven, says: Says::Record(returned.record), evidence: Some(returned.evidence) };
     settle(context, account, order, report, Notes::default()).await?;
     Ok(())
 }

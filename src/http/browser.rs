@@ -5,7 +5,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, get, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError, get, web};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::detached;
@@ -36,15 +36,15 @@ pub async fn come_back(context: web::Data<Context>, path: web::Path<String>, req
     };
     let Some(state) = field("state") else { return Ok(lost()) };
     if field("trade_id").is_some() || field("status").is_some() {
-        let back = detached(async move { payment::come_back(&context, provider, &state, &query).await }).await?;
-        return Ok(match back {
+        let back = detached(async move { payment::come_back(&context, provider, &state, &query).await }).await;
+        return told_to_a_person(back.map(|back| match back {
             None => lost(),
             Some(back) => back.return_url.map_or_else(done, |url| on_to(url.as_str())),
-        });
+        }));
     }
     let agreement = Agreement { state, code: field("code").filter(|_| field("error").is_none()).map(SecretString::from) };
-    let page = detached(async move { browser::end_link(&context, provider, agreement).await }).await?;
-    Ok(page.map_or_else(lost, |url| on_to(url.as_str())))
+    let page = detached(async move { browser::end_link(&context, provider, agreement).await }).await;
+    told_to_a_person(page.map(|page| page.map_or_else(lost, |url| on_to(url.as_str()))))
 }
 
 /// A browser goes to pay
@@ -53,21 +53,34 @@ pub async fn come_back(context: web::Data<Context>, path: web::Path<String>, req
 #[utoipa::path(tag = "browsers", params(("capability" = String, Path, description = "Names the order and cannot be guessed")),
     responses((status = 303, description = "On to the wallet's page."),
         (status = 410, description = "A page: there is nothing to be paid any more."),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`provider_unavailable`", body = Problem, content_type = "application/problem+json")))]
+        (status = 404, description = "A page: there is no such payment."),
+        (status = 503, description = "A page: the wallet cannot be asked now.")))]
 #[get("/pay/{capability}")]
 pub async fn pay(context: web::Data<Context>, path: web::Path<String>) -> Result<HttpResponse, Problem> {
     let capability = path.into_inner();
-    let page = detached(async move { payment::pay_page(&context, &capability).await }).await?;
-    Ok(page.map_or_else(
-        || page_of(StatusCode::GONE, "Nothing to pay", "This payment was made, is being checked, or is over. Go back to the shop."),
-        |url| on_to(url.expose_secret()),
-    ))
+    let page = detached(async move { payment::pay_page(&context, &capability).await }).await;
+    told_to_a_person(page.map(|page| {
+        page.map_or_else(
+            || page_of(StatusCode::GONE, "Nothing to pay", "This payment was made, is being checked, or is over. Go back to the shop."),
+            |url| on_to(url.expose_secret()),
+        )
+    }))
 }
 
 /// Sends the browser on, without a trace of where it was.
 fn on_to(url: &str) -> HttpResponse {
     quiet(&mut HttpResponse::SeeOther()).insert_header((LOCATION, url)).finish()
+}
+
+/// Whoever reads what these addresses answer is a customer, and no program.
+fn told_to_a_person(answer: Result<HttpResponse, Problem>) -> Result<HttpResponse, Problem> {
+    answer.or_else(|problem| match problem.status_code() {
+        StatusCode::NOT_FOUND => Ok(page_of(StatusCode::NOT_FOUND, "Not found", "There is no such payment. Go back to the shop.")),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            Ok(page_of(StatusCode::SERVICE_UNAVAILABLE, "Not now", "The wallet cannot be asked now. Try again in a minute."))
+        }
+        _ => Err(problem),
+    })
 }
 
 fn lost() -> HttpResponse {

@@ -104,7 +104,7 @@ fn is_address(text: &str) -> bool {
         (status = 201, description = "It was made.", body = OrderBody),
         (status = 200, description = "It was there before (`Idempotent-Replayed: true`).", body = OrderBody),
         (status = 409, description = "`trade_id_conflict`: the trade_id was used for something else.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`validation_failed`, `coin_unknown`, `coin_inactive`, `too_precise`, `link_required`, `customer_not_registered`, `provider_not_configured`, `provider_disabled`, `flow_not_supported`.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation_failed`, `coin_unknown`, `coin_inactive`, `too_precise`, `link_required`, `customer_not_registered`, `provider_not_configured`, `provider_disabled`, `return_url_not_allowed`.", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["deposits:write"])))]
 #[post("/v1/deposits")]

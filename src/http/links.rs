@@ -237,7 +237,7 @@ pub async fn unlink(
 
 /// What a wallet tells of a customer
 ///
-/// The wallet is asked now, with the customer's link.
+/// FOMO is asked now, with the customer's link; Hicoin has told all that it tells when the link was made.
 #[utoipa::path(tag = "customers", params(("customer" = String, Path, description = "Your id of the customer"), ProfileQuery),
     responses((status = 200, body = ProfileBody),
         (status = 503, description = "`provider_unavailable`", body = Problem, content_type = "application/problem+json"),

@@ -119,7 +119,7 @@ impl NewDestination {
         (status = 201, description = "It was made.", body = OrderBody),
         (status = 200, description = "It was there before (`Idempotent-Replayed: true`).", body = OrderBody),
         (status = 409, description = "`trade_id_conflict`: the trade_id was used for something else.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`validation_failed`, `coin_unknown`, `coin_inactive`, `too_precise`, `destination_not_supported`, `payout_source_missing`, `provider_not_configured`, `provider_disabled`, `flow_not_supported`.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation_failed`, `coin_unknown`, `coin_inactive`, `too_precise`, `destination_not_supported`, `payout_source_missing`, `link_required`, `provider_not_configured`, `provider_disabled`.", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["payouts:write"])))]
 #[post("/v1/payouts")]

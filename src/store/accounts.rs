@@ -164,6 +164,19 @@ pub async fn put_coin_list(
     Ok(())
 }
 
+/// How many orders at an account still wait for something.
+pub async fn open_orders(connection: &mut PgConnection, merchant: MerchantId, provider: Provider) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM tasks JOIN orders USING (merchant_id, order_id)
+           WHERE tasks.merchant_id = $1 AND orders.provider = $2"#,
+        merchant.0,
+        provider.to_string(),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(count)
+}
+
 /// Accounts that take orders at these providers and whose list of coins is missing or older than that.
 pub async fn stale_coin_lists(
     connection: &mut PgConnection,

@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::StoreError;
 use super::rows::parsed;
@@ -22,6 +23,27 @@ pub struct LeasedTask {
     pub progress: Progress,
 }
 
+/// A task as it stands in the table.
+struct TaskRow {
+    merchant_id: Uuid,
+    order_id: Uuid,
+    work: String,
+    tries: i32,
+    absent_since: Option<OffsetDateTime>,
+    absent_last: Option<OffsetDateTime>,
+}
+
+impl TaskRow {
+    fn leased(self) -> Result<LeasedTask, StoreError> {
+        Ok(LeasedTask {
+            merchant_id: MerchantId(self.merchant_id),
+            order_id: OrderId(self.order_id),
+            work: parsed(self.work.parse().ok(), "work", &self.work)?,
+            progress: Progress { tries: self.tries, absent_since: self.absent_since, absent_last: self.absent_last },
+        })
+    }
+}
+
 /// Takes at most `limit` tasks of one kind that are due and that nobody keeps, oldest first, and
 /// keeps them until `leased_until`. Other workers take others at the same time.
 pub async fn claim(
@@ -31,7 +53,8 @@ pub async fn claim(
     leased_until: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<LeasedTask>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        TaskRow,
         "WITH due AS (
              SELECT merchant_id, order_id FROM tasks
              WHERE work = $1 AND due_at <= $2 AND (leased_until IS NULL OR leased_until <= $2)
@@ -49,16 +72,7 @@ pub async fn claim(
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(LeasedTask {
-                merchant_id: MerchantId(row.merchant_id),
-                order_id: OrderId(row.order_id),
-                work: parsed(row.work.parse().ok(), "work", &row.work)?,
-                progress: Progress { tries: row.tries, absent_since: row.absent_since, absent_last: row.absent_last },
-            })
-        })
-        .collect()
+    rows.into_iter().map(TaskRow::leased).collect()
 }
 
 /// Takes at most `limit` due polls of one lane of one merchant, the one whose oldest poll is due longest, and keeps them
@@ -69,7 +83,8 @@ pub async fn claim_page(
     leased_until: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<LeasedTask>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        TaskRow,
         "WITH first AS (
              SELECT merchant_id, lane FROM tasks
              WHERE work = 'poll' AND due_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
@@ -92,16 +107,7 @@ pub async fn claim_page(
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(LeasedTask {
-                merchant_id: MerchantId(row.merchant_id),
-                order_id: OrderId(row.order_id),
-                work: parsed(row.work.parse().ok(), "work", &row.work)?,
-                progress: Progress { tries: row.tries, absent_since: row.absent_since, absent_last: row.absent_last },
-            })
-        })
-        .collect()
+    rows.into_iter().map(TaskRow::leased).collect()
 }
 
 /// Makes the task of an order due now, if it waits for the provider and nobody keeps it.

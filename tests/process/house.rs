@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use tillgate::sandbox::{ClientSetup, HicoinApp, Options, Sandbox};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::database::{Lock, connect, execute, fresh_database};
 use crate::law::check_law;
@@ -47,6 +48,10 @@ pub enum At {
     Hicoin,
 }
 
+/// Houses of all tests that are open at once: beyond that the machine is too slow for their times, and the database has no
+/// connection left.
+static OPEN: Semaphore = Semaphore::const_new(16);
+
 /// What differs between houses.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -79,6 +84,7 @@ pub struct House {
     pub eyes: tokio::sync::Mutex<PgConnection>,
     secrets: Mutex<Vec<String>>,
     outputs: Mutex<Vec<(String, Output)>>,
+    _place: SemaphorePermit<'static>,
 }
 
 /// A running gateway.
@@ -122,6 +128,7 @@ impl House {
 
     /// A house as planned.
     pub async fn with(plan: Plan) -> Self {
+        let place = OPEN.acquire().await.expect("it is never closed");
         let client = ClientSetup { client_secret: CLIENT_SECRET.to_owned(), wallet_pwd: WALLET_PWD.to_owned(), ..ClientSetup::default() };
         let options = Options {
             manual_callbacks: true,
@@ -146,6 +153,7 @@ impl House {
             customers: tokio::sync::OnceCell::new(),
             secrets: Mutex::new([CLIENT_SECRET, WALLET_PWD, APP_SECRET, DATABASE_PASSWORD, VAULT_KEY].map(str::to_owned).to_vec()),
             outputs: Mutex::default(),
+            _place: place,
         };
         let file = house.folder.write("merchants.toml", &merchants(&house.sandbox, &client, plan));
         let applied = house.run(&["merchant", "apply", &file.display().to_string()]).await;

@@ -1,19 +1,15 @@
 //! Bringing a process to a moment, and what happens to it there.
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::future::join_all;
 use time::OffsetDateTime;
 
 use crate::database::{Lock, connect};
 use crate::house::{Gateway, House, watched};
 use crate::program::until;
 
-/// Houses that are open at once: beyond that the machine is too slow for their times.
-const SIDE_BY_SIDE: usize = 14;
-
 /// Runs the cases of a table side by side, and fails with the names of those that failed.
 pub async fn side_by_side(cases: impl IntoIterator<Item = (String, impl Future<Output = ()>)>) {
-    let cases = cases.into_iter().map(|(name, case)| watched(name, case));
-    let failed: Vec<String> = stream::iter(cases).buffer_unordered(SIDE_BY_SIDE).filter_map(async |failed| failed).collect().await;
+    let failed: Vec<String> = join_all(cases.into_iter().map(|(name, case)| watched(name, case))).await.into_iter().flatten().collect();
     assert!(failed.is_empty(), "these cases fail: {failed:#?}");
 }
 

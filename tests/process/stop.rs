@@ -208,19 +208,21 @@ async fn replica(house: &House, port: u16) -> Gateway {
     house.serve_with("all", &[("TILLGATE__SERVER__BIND", &format!("127.0.0.1:{port}"))]).await
 }
 
-/// The merchant's backend: asks one replica, and the other one only if the first takes no connection.
+/// The merchant's backend: asks one replica, and the other one only if the first takes no connection, or hangs up without a
+/// word: when a listener closes, the kernel may have taken a connection that the process has not seen.
 async fn create(http: &reqwest::Client, key: &str, ports: &[u16], first: usize, trade_id: &str) {
     let mut turn = first;
     until("a replica takes the payout", async || {
         let api = format!("http://127.0.0.1:{}", ports[turn % ports.len()]);
+        let repeated = turn > first;
         turn += 1;
         match call(http, &api, key, "POST", "/v1/payouts", Some(&payout_wish(trade_id))).await {
             Ok(answer) => {
-                assert_eq!(answer.status, 201, "{trade_id}: {answer:?}");
+                assert!(answer.status == 201 || repeated && answer.status == 200, "{trade_id}: {answer:?}");
                 Some(())
             }
             Err(error) => {
-                assert!(error.is_connect(), "{trade_id}: {error:?}");
+                assert!(error.is_connect() || !error.is_timeout() && error.is_request(), "{trade_id}: {error:?}");
                 None
             }
         }

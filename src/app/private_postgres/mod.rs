@@ -242,7 +242,7 @@ fn server_command(
 ) -> Result<std::process::Command, PrivatePostgresError> {
     let mut command = process::command(&bin.join("postgres"), data, user);
     command.arg("-D").arg(data).arg("-k").arg(folder.path());
-    let mut settings = vec!["listen_addresses=", "port=5432", "max_connections=200", "unix_socket_permissions=0700"];
+    let mut settings = vec!["listen_addresses=", "port=5432", "max_connections=400", "unix_socket_permissions=0700"];
     if !durable {
         settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
     }

@@ -1,7 +1,5 @@
 //! What goes through a customer's browser: links, and payments on FOMO's page.
 
-use anyhow::{Context as _, ensure};
-use reqwest::header::LOCATION;
 use rust_decimal::Decimal;
 use serde_json::json;
 
@@ -79,13 +77,5 @@ impl Play<'_> {
     async fn begin_link(&self, provider: &str) -> anyhow::Result<String> {
         let begun = self.post("/v1/customers/ada/links", &json!({ "provider": provider, "return_url": SHOP })).await?;
         Ok(text(&begun, "authorize_url"))
-    }
-
-    /// A browser opens a page of the gateway's. Gives where it is sent on to.
-    async fn open(&self, url: &str) -> anyhow::Result<String> {
-        let answer = self.http.get(url).send().await?;
-        ensure!(answer.status().is_redirection(), "the gateway answered {} to a browser", answer.status());
-        let location = answer.headers().get(LOCATION).context("a redirect to nowhere")?;
-        Ok(location.to_str()?.to_owned())
     }
 }

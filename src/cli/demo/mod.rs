@@ -9,7 +9,8 @@ mod youliao;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail, ensure};
+use reqwest::header::LOCATION;
 use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -168,6 +169,14 @@ impl<'a> Play<'a> {
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let answer = self.http.get(format!("{}{path}", self.api)).bearer_auth(self.key).send().await?;
         read(path, answer).await
+    }
+
+    /// A browser opens a page of the gateway's. Gives where it is sent on to.
+    async fn open(&self, url: &str) -> anyhow::Result<String> {
+        let answer = self.http.get(url).send().await?;
+        ensure!(answer.status().is_redirection(), "the gateway answered {} to a browser", answer.status());
+        let location = answer.headers().get(LOCATION).context("a redirect to nowhere")?;
+        Ok(location.to_str()?.to_owned())
     }
 }
 

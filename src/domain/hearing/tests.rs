@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::account::{AcceptOrReview, Under};
 use crate::domain::ids::{CustomerId, MerchantId, OrderId, TradeId};
 
-use crate::domain::order::{Destination, Direction, Kind, Provider};
+use crate::domain::order::{Birth, Destination, Direction, Kind, Provider};
 use crate::domain::recovery::Permit;
 use crate::domain::report::*;
 use crate::domain::report::{Channel, Code};
@@ -13,41 +13,23 @@ mod laws;
 /// A payout of 12.5 usdt to FOMO's user 42.
 pub fn payout(state: State) -> Order {
     let created_at = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
-    Order {
+    let birth = Birth {
         merchant_id: MerchantId(uuid::Uuid::from_u128(1)),
         id: OrderId(uuid::Uuid::from_u128(2)),
         trade_id: TradeId::parse("trade-1").unwrap(),
         kind: Kind::Payout,
         provider: Provider::Fomo,
-        state,
-        sequence: 1,
         coin: "usdt".into(),
         provider_coin_id: "5".into(),
         decimals: 6,
         amount: Amount::parse("12.5").unwrap(),
-        tolerance: Amount::ZERO,
-        amount_received: Amount::ZERO,
-        amount_confirmed: Amount::ZERO,
-        fee: None,
-        late: false,
-        customer: None,
+        at: created_at,
+    };
+    Order {
+        state,
         destination: Some(Destination::FomoUser { user_id: "42".into() }),
         provider_user: Some("42".into()),
-        source_user: None,
-        next_action: None,
-        provider_reference: None,
-        txid: None,
-        confirmations: None,
-        failure: None,
-        claim: None,
-        doubts: 0,
-        doubt_since: None,
-        is_final: false,
-        final_at: None,
-        expires_at: None,
-        metadata: None,
-        created_at,
-        updated_at: created_at,
+        ..Order::new(birth)
     }
 }
 

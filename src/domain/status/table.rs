@@ -197,7 +197,10 @@ fn advance_deposit(state: Deposit, fact: DepositFact, circumstances: Circumstanc
         },
         F::Confirm => match state {
             Verifying | RequiresReview(_) | Succeeded => Ok(Succeeded),
-            Created | AwaitingPayment | PartiallyPaid | Confirming | Expired | Failed | Canceled => Err(NotReviewable),
+            // Late money that only a person has seen.
+            Expired | Canceled if closed => Err(TooLate),
+            Expired | Canceled => Ok(Succeeded),
+            Created | AwaitingPayment | PartiallyPaid | Confirming | Failed => Err(NotReviewable),
         },
         F::Reject => match state {
             Verifying | RequiresReview(_) | Failed => Ok(Failed),

@@ -131,12 +131,12 @@ fn no_edge_leaves_an_end() {
 }
 
 #[test]
-fn an_expired_or_canceled_deposit_is_left_for_money_a_claim_of_it_or_a_doubt_alone() {
+fn an_expired_or_canceled_deposit_is_left_for_money_a_claim_of_it_a_doubt_or_a_person_alone() {
     for (from, fact, _, to) in edges(Kind::Deposit).filter(|edge| edge.0.ends_later()) {
         let named = match fact {
             Fact::Deposit(DepositFact::Claimed) => to == State::Deposit(Deposit::Verifying),
             Fact::Deposit(DepositFact::AllSeen) => to == State::Deposit(Deposit::Confirming),
-            Fact::Deposit(DepositFact::Paid) => to == State::Deposit(Deposit::Succeeded),
+            Fact::Deposit(DepositFact::Paid | DepositFact::Confirm) => to == State::Deposit(Deposit::Succeeded),
             Fact::Deposit(DepositFact::Doubtful(review)) => to == State::Deposit(Deposit::RequiresReview(review)),
             _ => false,
         };

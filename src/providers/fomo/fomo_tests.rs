@@ -130,16 +130,21 @@ async fn a_payment_past_its_deadline_is_not_sent() {
 #[tokio::test]
 async fn a_code_is_exchanged_and_a_token_refreshed() {
     let answer = r#"{"access_token": "a", "refresh_token": "r"}"#;
-    let (exchanging, server) = fomo(vec![json(200, answer)]).await;
-    exchanging.exchange(&"the-code".into(), now()).await.unwrap();
-    let (seen, form) = only(&server);
+    let (exchanging, server) = fomo(vec![json(200, answer), json(200, r#"{"status": 1, "data": {"id": 77}}"#)]).await;
+    let (_, profile) = exchanging.exchange(&"the-code".into(), now()).await.unwrap();
+    assert_eq!(profile.provider_user, "77");
+    let [seen, asked] = server.seen().try_into().unwrap();
+    assert_eq!(asked.request_line(), "GET /fomo/oauth2/resource/get_user_info HTTP/1.1");
     assert_eq!(seen.request_line(), "POST /fomo/oauth2/authorize/token HTTP/1.1");
+    let mut form = seen.form();
+    assert!(form.pop().is_some_and(|(name, value)| name == "state" && value.len() == 32));
     let expected = [
         ("code", "the-code"),
         ("client_id", "acme"),
         ("client_secret", "tillgate-client-secret"),
         ("grant_type", "authorization_code"),
         ("redirect_uri", "https://acme.example/return"),
+        ("scope", "userinfo paytoken"),
     ];
     assert_eq!(form, pairs(&expected));
 

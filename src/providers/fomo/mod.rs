@@ -1,4 +1,4 @@
-//! FOMO open platform, the flow for apps: the verbs.
+//! FOMO open platform: links of both flows, and the verbs of the flow for apps (`web` has the others).
 //!
 //! The FOMO app gives the customer's code to the merchant's app; we exchange it for tokens, open a
 //! deposit with `pre_pay`, which the customer confirms inside the FOMO app, and pay out with
@@ -191,14 +191,16 @@ impl ReferenceLookups for Fomo {
     }
 }
 
+/// What a link may be used for: both of what FOMO knows.
+const SCOPES: &str = "userinfo paytoken";
+
 #[async_trait]
 impl Links for Fomo {
     /// The page where a browser's user agrees (`fomo-web.txt`, part two, section 1).
     fn authorize_url(&self, state: &str, scope: Option<&str>, _ours: &Url) -> Result<Url, String> {
-        const SCOPES: [&str; 2] = ["userinfo", "paytoken"];
-        let scope = scope.map_or_else(|| SCOPES.join(" "), |text| text.split_whitespace().collect::<Vec<_>>().join(" "));
-        if scope.is_empty() || !scope.split(' ').all(|word| SCOPES.contains(&word)) {
-            return Err(format!("must be made of these words: {}", SCOPES.join(" ")));
+        let scope = scope.map_or_else(|| SCOPES.to_owned(), |text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+        if scope.is_empty() || !scope.split(' ').all(|word| SCOPES.split(' ').any(|known| known == word)) {
+            return Err(format!("must be made of these words: {SCOPES}"));
         }
         let mut url = self.url("oauth2/authorize");
         url.query_pairs_mut().extend_pairs([
@@ -213,12 +215,16 @@ impl Links for Fomo {
 
     /// `token` (part two, section 2), then `get_user_info`.
     async fn exchange(&self, code: &SecretString, now: OffsetDateTime) -> Result<(Tokens, Profile), LinkError> {
+        let state = self.clock.new_uuid().simple().to_string();
         let form = [
             ("code", code.expose_secret()),
             ("client_id", &self.account.client_id),
             ("client_secret", self.account.client_secret.expose_secret()),
             ("grant_type", "authorization_code"),
             ("redirect_uri", self.account.redirect_uri.as_str()),
+            // Only the flow for browsers names these two (`fomo-web.txt`, part two, section 2); the other takes no offence.
+            ("scope", SCOPES),
+            ("state", &state),
         ];
         let call = Call::post("fomo token", self.url("oauth2/authorize/token"), &form);
         let tokens = self.send_for_tokens(call, now, None).await?;
@@ -233,7 +239,7 @@ impl Links for Fomo {
             ("client_id", &self.account.client_id),
             ("client_secret", self.account.client_secret.expose_secret()),
             ("grant_type", "refresh_token"),
-            ("scope", "userinfo paytoken"),
+            ("scope", SCOPES),
         ];
         let call = Call::post("fomo RefreshToken", self.url("oauth2/RefreshToken"), &form);
         self.send_for_tokens(call, now, Some(refresh_token)).await

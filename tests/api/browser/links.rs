@@ -143,3 +143,28 @@ async fn a_link_that_ends_is_told_once_and_its_secrets_are_kept_nowhere() {
     assert_eq!(app.count("events WHERE event_type = 'link.expired'").await, 1);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_at_hicoin_is_renewed_ahead_of_its_end_by_one_call_and_ends_when_that_is_refused() {
+    let app = super::start_with(&[("TILLGATE__TIMING__PROVIDER_TIMEOUT", "20s")], &json!({})).await;
+    let back = decide(&app, "hicoin", &begin(&app, "ada", "hicoin").await, true).await;
+    open(&app, &back).await.expect_on_to("https://shop.example/back?order=7&link=ok");
+    let life = i64::from(tillgate::sandbox::HicoinTokenLife::default().access_seconds);
+    let near_its_end = Duration::from_secs(u64::try_from(life - 120).expect("a time"));
+    app.advance(near_its_end);
+    assert_eq!((app.refresh_links().await, app.sandbox.calls("hicoin_refresh_token")), (1, 1), "a worker renews it in time");
+    app.advance(near_its_end);
+    app.sandbox.fault("hicoin_refresh_token", Fault::Delay(100));
+    let profiles = (0..50).map(|_| app.get("/v1/customers/ada/profile?provider=hicoin"));
+    for profile in futures_util::future::join_all(profiles).await {
+        assert_eq!(profile.status, 200, "{}", profile.body);
+    }
+    assert_eq!(app.sandbox.calls("hicoin_refresh_token"), 2, "fifty requests renew it once");
+    app.advance(near_its_end);
+    app.sandbox.fault("hicoin_refresh_token", Fault::Code(100_020));
+    assert_eq!(app.refresh_links().await, 0, "nothing is renewed");
+    let links = app.get("/v1/customers/ada/links").await;
+    assert_eq!(links.body["data"][0]["status"], "expired", "{}", links.body);
+    assert_eq!(app.count("events WHERE event_type = 'link.expired'").await, 1);
+    app.finish().await;
+}

@@ -172,3 +172,64 @@ async fn payouts_by_the_page_are_paid_at_most_once_and_never_sent_again() {
     assert!(!everything(&app).await.contains("access_token"), "a token's name came into the database with its value");
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_comes_back_after_the_deadline_is_heard() {
+    let app = start(&web(&json!({ "accept_unverified_returns": true }))).await;
+    link_ada(&app).await;
+    let back = pay(&app, &deposit(&app, "d-1").await, true).await;
+    app.live(Duration::from_hours(1), Duration::from_mins(10), false).await;
+    assert_eq!(app.place("deposits", "d-1").await, "expired");
+    open(&app, &back).await.expect_on_to(SHOP);
+    let order = app.get("/v1/deposits/d-1").await;
+    assert_eq!((order.text("status"), &order.body["late"]), ("succeeded", &json!(true)), "{}", order.body);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_whose_browser_never_came_back_is_confirmed_by_a_person_while_there_is_time() {
+    let app = start(&web(&json!({}))).await;
+    link_ada(&app).await;
+    let confirm = json!({ "action": "confirm", "reason": "FOMO's back office shows it" });
+    for (trade_id, wait, status) in [("d-1", 1, 200), ("d-2", 30, 409)] {
+        pay(&app, &deposit(&app, trade_id).await, true).await;
+        app.live(Duration::from_hours(wait), Duration::from_mins(30), false).await;
+        assert_eq!(app.place("deposits", trade_id).await, "expired");
+        let resolved = app.post(&format!("/v1/deposits/{trade_id}/resolve"), &confirm).await;
+        assert_eq!(resolved.status, status, "{}", resolved.body);
+    }
+    let order = app.get("/v1/deposits/d-1").await;
+    assert_eq!((order.text("status"), &order.body["late"]), ("succeeded", &json!(true)), "{}", order.body);
+    assert_eq!((app.place("deposits", "d-2").await.as_str(), app.sandbox.executions("d-2")), ("expired", 1));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_whose_link_has_changed_pays_nothing_for_the_old_one() {
+    let app = start(&web(&json!({}))).await;
+    link_ada(&app).await;
+    let link = deposit(&app, "d-1").await;
+    app.sandbox.create_user("43", "Eve", &[("5", 1000.into())]);
+    let back = app.sandbox.browse_authorize(&super::begin(&app, "ada", "fomo").await, "43", true).await.expect("a redirect");
+    open(&app, &back).await.expect_on_to("https://shop.example/back?order=7&link=ok");
+    assert_eq!(open(&app, &link).await.status, 410, "the order is about another account at FOMO");
+    assert_eq!(app.call("DELETE", "/v1/customers/ada/links/fomo", None).await.status, 204);
+    let page = open(&app, &link).await;
+    assert_eq!(page.status, 410);
+    assert!(page.headers["content-type"].starts_with("text/html"), "a person reads it");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_flow_of_an_account_changes_only_while_nothing_is_open() {
+    let app = start(&web(&json!({}))).await;
+    link_ada(&app).await;
+    deposit(&app, "d-1").await;
+    let mut document = crate::harness::merchant("acme", &app.sandbox, &json!({ "flow": "app" }));
+    document.return_origins = vec!["https://shop.example".to_owned()];
+    let refused = tillgate::flows::setup::apply(&app.context, &document).await.expect_err("an order is open");
+    assert!(refused.to_string().contains("1 orders are open"), "{refused}");
+    app.live(Duration::from_hours(30), Duration::from_hours(1), false).await;
+    tillgate::flows::setup::apply(&app.context, &document).await.expect("nothing is open");
+    app.finish().await;
+}

@@ -44,8 +44,13 @@ pub fn paid(sent: &Sent, call: &MoneyCall, user: &str, registered: Option<&Url>)
     let query = location.as_ref().and_then(Url::query).unwrap_or_default();
     let read = location.as_ref().ok_or_else(|| Unreadable(format!("HTTP {} without a redirect", sent.status)));
     let outcome = read.and_then(|location| read_outcome(sent.status, location, query, call, user, registered));
-    // Where there is no query, the page itself may say why; it has no token in it.
-    let evidence = if query.is_empty() { sent.evidence() } else { kept(query) };
+    // Where there is no query, the page itself may say why. One that repeats the token is not kept.
+    let told = |body: &[u8]| !String::from_utf8_lossy(body).contains("access_token");
+    let evidence = match query.is_empty() {
+        true if told(&sent.body) => sent.evidence(),
+        true => evidence(b"a page that repeats the access token, and is not kept"),
+        false => kept(query),
+    };
     Answer { outcome: outcome.unwrap_or_else(|unreadable| Outcome::Unknown(unreadable.0)), evidence: Some(evidence) }
 }
 
