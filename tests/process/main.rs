@@ -14,6 +14,7 @@ mod house;
 mod kill;
 mod kill_hicoin;
 mod kill_incoming;
+mod languages;
 mod law;
 mod listen;
 mod logs;
