@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod dev;
+pub mod listen;
 pub mod merchant_file;
 pub mod operate;
 pub mod playground;
@@ -48,6 +49,8 @@ enum Command {
     /// API keys of merchants
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Forward a merchant's events to a receiver of yours, signed as webhooks are, until Ctrl-C
+    Listen(listen::ListenArgs),
     /// For those who receive webhooks
     #[command(subcommand)]
     Webhook(WebhookCommand),
@@ -124,6 +127,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return print(&crate::http::openapi::document().to_pretty_json()?);
         }
         Command::Webhook(WebhookCommand::Verify(args)) => return Ok(webhook::verify(&args, &Clock::system())),
+        Command::Listen(args) => return listen::run(args).await,
         Command::Doctor => return operate::doctor(settings()).await,
         Command::Config(ConfigCommand::Check) => return operate::check_config(&settings()?),
         _ => {}
@@ -141,6 +145,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         | Command::Dev(_)
         | Command::Sandbox(_)
         | Command::Openapi
+        | Command::Listen(_)
         | Command::Webhook(_)
         | Command::Doctor
         | Command::Config(_) => Ok(ExitCode::SUCCESS),
