@@ -9,7 +9,7 @@ use time::Duration;
 use super::Context;
 use super::error::FlowError;
 use super::receipt::body;
-use super::settle::{Change, Homeless, Notes, Version, settle_page};
+use super::settle::{Change, Homeless, Notes, Version, settle_together};
 use super::tenant::ProviderAccount;
 use crate::domain::coin::Coin;
 use crate::domain::event::EventBody;
@@ -32,11 +32,12 @@ const CLOCKS_APART: Duration = Duration::minutes(15);
 const TRIES: usize = 50;
 
 /// Takes all receipts of an account that nobody has heard of to their homes, a page at a time, each page with a constant
-/// number of statements.
+/// number of statements. Where one receipt goes depends on where those before it went: a page is one decision, and where
+/// anything of it has changed meanwhile, it is made anew, about fewer receipts.
 pub async fn attribute(context: &Context, account: &ProviderAccount, feed: FeedKey, coins: &[Coin]) -> Result<(), FlowError> {
+    let mut limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
     let mut tries = 0;
     loop {
-        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
         let news = receipts::unheard(&mut *context.db.get().await?, feed.merchant_id, feed.provider, limit).await?;
         if news.is_empty() {
             return Ok(());
@@ -48,7 +49,7 @@ pub async fn attribute(context: &Context, account: &ProviderAccount, feed: FeedK
         let mut page = Page { context, account, feed, coins, files: files(deposits, &known)?, homeless: Vec::new() };
         page.sort_in(news)?;
         if !page.write().await? {
-            tries += 1;
+            (tries, limit) = (tries + 1, (limit / 2).max(1));
             if tries == TRIES {
                 return Err(FlowError::Internal("deposits change faster than they can be written".to_owned()));
             }
@@ -192,22 +193,14 @@ impl Page<'_> {
             .collect();
         changes.sort_by_key(|change| change.order.id.0);
         let homeless = homeless.iter().map(|row| left_alone(context, row)).collect::<Result<Vec<_>, _>>()?;
-        let settled = settle_page(context, account, &changes, &homeless).await?;
-        let unborn: Vec<&Change> = changes
-            .iter()
-            .zip(&settled)
-            .filter(|(change, settled)| change.born.is_some() && settled.is_none())
-            .map(|(change, _)| change)
-            .collect();
-        let some = !homeless.is_empty() || settled.iter().any(Option::is_some);
-        Ok(leave_unborn(context, account, &unborn).await? || some)
+        Ok(settle_together(context, account, &changes, &homeless).await? || leave_unborn(context, account, &changes).await?)
     }
 }
 
 /// Receipts whose own order cannot be made, since the merchant uses its trade id for something else, are nobody's.
-async fn leave_unborn(context: &Context, account: &ProviderAccount, unborn: &[&Change]) -> Result<bool, FlowError> {
+async fn leave_unborn(context: &Context, account: &ProviderAccount, changes: &[Change]) -> Result<bool, FlowError> {
     let mut homeless = Vec::new();
-    for change in unborn {
+    for change in changes.iter().filter(|change| change.born.is_some()) {
         let mut connection = context.db.get().await?;
         if orders::by_trade_id(&mut connection, change.order.merchant_id, &change.order.trade_id).await?.is_none() {
             continue;
@@ -219,11 +212,7 @@ async fn leave_unborn(context: &Context, account: &ProviderAccount, unborn: &[&C
             }
         }
     }
-    if homeless.is_empty() {
-        return Ok(false);
-    }
-    settle_page(context, account, &[], &homeless).await?;
-    Ok(true)
+    Ok(!homeless.is_empty() && settle_together(context, account, &[], &homeless).await?)
 }
 
 fn report(receipts: &[Receipt]) -> Report {

@@ -20,8 +20,8 @@ use crate::domain::receipt::Progress;
 use crate::domain::recovery;
 use crate::domain::report::{Channel, Evidence, Finding, Report, Says};
 use crate::domain::status::{Deposit, Payout, Refusal, State};
+use crate::store::record::{Bond, Record, ReportRow, TaskWrite, record};
 pub use crate::store::record::{Homeless, Version};
-use crate::store::record::{Record, ReportRow, TaskWrite, record};
 use crate::store::{orders, timeline};
 
 /// Tries to write before giving up on an order that changes all the time.
@@ -98,19 +98,42 @@ pub async fn settle_page(
     changes: &[Change],
     homeless: &[Homeless],
 ) -> Result<Vec<Option<Settled>>, FlowError> {
+    let settled = write_page(context, account, changes, homeless, Bond::Each).await?;
+    Ok(settled.unwrap_or_else(|| changes.iter().map(|_| None).collect()))
+}
+
+/// Takes many reports that are one decision, each of another order, one statement far. `false` if an order or a receipt has
+/// changed since it was read, or the trade id of an order to be born is used: nothing is written.
+pub async fn settle_together(
+    context: &Context,
+    account: &ProviderAccount,
+    changes: &[Change],
+    homeless: &[Homeless],
+) -> Result<bool, FlowError> {
+    Ok(write_page(context, account, changes, homeless, Bond::All).await?.is_some())
+}
+
+async fn write_page(
+    context: &Context,
+    account: &ProviderAccount,
+    changes: &[Change],
+    homeless: &[Homeless],
+    bond: Bond,
+) -> Result<Option<Vec<Option<Settled>>>, FlowError> {
     let now = context.clock.now();
     let rules = Rules { policy: &account.account.policy, timing: &context.timing, now };
     let heard: Vec<Heard> = changes.iter().map(|change| hear(&change.order, &change.report, rules)).collect();
     let pairs = || changes.iter().zip(&heard);
     let records = pairs().map(|(change, heard)| write(context, account, change, heard, now)).collect::<Result<Vec<_>, _>>()?;
-    let written = record(&mut *context.db.get().await?, &records, homeless).await?;
+    let written = record(&mut *context.db.get().await?, &records, homeless, bond).await?;
     drop(records);
+    let Some(written) = written else { return Ok(None) };
     context.wake.deliver.notify_one();
     for (change, heard) in pairs().filter(|(_, heard)| written.contains(&heard.order.id)) {
         note(&change.report, heard);
     }
     let settled = |heard: Heard| Settled { order: heard.order, changed: heard.changed, refusal: heard.refusal };
-    Ok(heard.into_iter().map(|heard| written.contains(&heard.order.id).then(|| settled(heard))).collect())
+    Ok(Some(heard.into_iter().map(|heard| written.contains(&heard.order.id).then(|| settled(heard))).collect()))
 }
 
 async fn read_again(context: &Context, order: &Order) -> Result<Order, FlowError> {

@@ -100,9 +100,24 @@ pub struct Version {
     pub unheard: bool,
 }
 
+/// What the records of a page have to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bond {
+    /// Nothing: each is written or not by itself.
+    Each,
+    /// They are one decision: if something of it has changed since it was read, nothing is written.
+    All,
+}
+
 /// Writes records, in one statement, each whole or not at all. Gives the orders whose record was
-/// written. One is not if its order has changed since it was read, or one of its receipts: then read again.
-pub async fn record(connection: &mut PgConnection, records: &[Record<'_>], homeless: &[Homeless]) -> Result<Vec<OrderId>, StoreError> {
+/// written. One is not if its order has changed since it was read, or one of its receipts: then read
+/// again. `None` if the page is one decision and nothing of it was written.
+pub async fn record(
+    connection: &mut PgConnection,
+    records: &[Record<'_>],
+    homeless: &[Homeless],
+    bond: Bond,
+) -> Result<Option<Vec<OrderId>>, StoreError> {
     let rows: Vec<Row<'_>> = records.iter().map(Row::of).collect();
     let heard: Vec<HeardRow<'_>> = records
         .iter()
@@ -111,7 +126,7 @@ pub async fn record(connection: &mut PgConnection, records: &[Record<'_>], homel
         })
         .chain(homeless.iter().map(|one| HeardRow::of(one.merchant_id, &one.receipt, None, one.event.as_ref())))
         .collect();
-    let written = sqlx::query_scalar!(
+    let written = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (
             SELECT * FROM json_to_recordset($1::text::json) AS i(
@@ -142,7 +157,20 @@ pub async fn record(connection: &mut PgConnection, records: &[Record<'_>], homel
             WHERE r.revision = h.revision AND r.unheard = h.unheard AND (r.order_id IS NULL OR r.order_id = h.order_id)
             -- By the provider's numbers, as readers of feeds do.
             ORDER BY length(r.provider_receipt_id), r.provider_receipt_id FOR UPDATE OF r
+        ), fits AS (
+            SELECT i.* FROM input i
+            WHERE CASE
+                WHEN i.born IS NOT NULL THEN true
+                WHEN i.changed THEN EXISTS (SELECT FROM held WHERE held.order_id = i.order_id)
+                ELSE EXISTS (SELECT FROM orders o
+                             WHERE o.merchant_id = i.merchant_id AND o.order_id = i.order_id AND o.sequence = i.sequence)
+            END AND i.hears = (SELECT count(*) FROM kept k WHERE k.order_id = i.order_id)
+        ), page AS MATERIALIZED (
+            SELECT NOT $3 OR ((SELECT count(*) FROM fits) = (SELECT count(*) FROM input) AND (SELECT count(*) FROM kept) = $4) AS stands
+        ), here AS (
+            SELECT fits.* FROM fits, page WHERE page.stands
         ), born AS (
+            -- A trade id that is used by another order ends the statement: there is no half of a page.
             INSERT INTO orders (
                 merchant_id, order_id, trade_id, kind, provider, status, stage, sequence, coin, provider_coin_id, decimals, amount, tolerance,
                 amount_received, amount_confirmed, fee, late, customer, provider_user, next_action, provider_reference, txid, confirmations,
@@ -150,18 +178,7 @@ pub async fn record(connection: &mut PgConnection, records: &[Record<'_>], homel
             SELECT merchant_id, order_id, trade_id, kind, provider, status, stage, sequence, coin, provider_coin_id, decimals, amount, tolerance,
                 amount_received, amount_confirmed, fee, late, customer, provider_user, next_action, provider_reference, txid, confirmations,
                 failure, doubts, is_final, final_at, expires_at, born, created_at, now
-            FROM input i
-            WHERE i.born IS NOT NULL AND i.hears = (SELECT count(*) FROM kept k WHERE k.order_id = i.order_id)
-            ON CONFLICT ON CONSTRAINT a_trade_id_is_used_once DO NOTHING
-            RETURNING order_id
-        ), here AS (
-            SELECT i.* FROM input i
-            WHERE CASE
-                WHEN i.born IS NOT NULL THEN EXISTS (SELECT FROM born WHERE born.order_id = i.order_id)
-                WHEN i.changed THEN EXISTS (SELECT FROM held WHERE held.order_id = i.order_id)
-                ELSE EXISTS (SELECT FROM orders o
-                             WHERE o.merchant_id = i.merchant_id AND o.order_id = i.order_id AND o.sequence = i.sequence)
-            END AND i.hears = (SELECT count(*) FROM kept k WHERE k.order_id = i.order_id)
+            FROM here WHERE born IS NOT NULL
         ), moved AS (
             UPDATE orders o SET
                 status = i.status, stage = i.stage, sequence = i.sequence, amount_received = i.amount_received,
@@ -218,13 +235,13 @@ pub async fn record(connection: &mut PgConnection, records: &[Record<'_>], homel
         ), h AS (
             UPDATE receipts r SET order_id = k.order_id, unheard = false,
                 unmatched_at = CASE WHEN k.order_id IS NULL THEN coalesce(r.unmatched_at, r.updated_at) ELSE r.unmatched_at END
-            FROM kept k
-            WHERE r.merchant_id = k.merchant_id AND r.receipt_id = k.receipt_id
+            FROM kept k, page
+            WHERE page.stands AND r.merchant_id = k.merchant_id AND r.receipt_id = k.receipt_id
               AND (k.order_id IS NULL OR EXISTS (SELECT FROM here i WHERE i.order_id = k.order_id))
         ), he AS (
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
             SELECT merchant_id, event_id, event_type, event::json, (event::json->>'timestamp')::timestamptz
-            FROM kept WHERE order_id IS NULL AND event_id IS NOT NULL
+            FROM kept, page WHERE page.stands AND order_id IS NULL AND event_id IS NOT NULL
         ), f AS (
             INSERT INTO discrepancies (merchant_id, discrepancy_id, order_id, kind, ours, theirs, digest, opened_at)
             SELECT merchant_id, finding_id, order_id, finding_kind, ours, theirs, finding_digest, now FROM here WHERE finding_id IS NOT NULL
@@ -235,14 +252,20 @@ pub async fn record(connection: &mut PgConnection, records: &[Record<'_>], homel
             SELECT i.merchant_id, i.finding_event_id, 'discrepancy.opened', i.finding_event::json, i.now
             FROM f JOIN here i ON i.finding_id = f.discrepancy_id
         )
-        SELECT order_id AS "order_id!" FROM here
+        SELECT stands AS "stands!", ARRAY(SELECT order_id FROM here) AS "orders!" FROM page
         "#,
         document(&rows)?,
         document(&heard)?,
+        bond == Bond::All,
+        i64::try_from(heard.len()).unwrap_or(i64::MAX),
     )
-    .fetch_all(connection)
-    .await?;
-    Ok(written.into_iter().map(OrderId).collect())
+    .fetch_one(connection)
+    .await;
+    match written {
+        Ok(written) => Ok(written.stands.then(|| written.orders.into_iter().map(OrderId).collect())),
+        Err(sqlx::Error::Database(error)) if error.constraint() == Some("a_trade_id_is_used_once") => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn document<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {

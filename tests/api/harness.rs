@@ -174,7 +174,12 @@ impl TestApp {
 
     /// A second gateway on the same database, with the same providers and clock, that believes these proxies.
     pub fn replica(&self, proxies: TrustedProxies) -> Self {
-        let (context, api, server) = serve(&self.database, &self.clock, &[], proxies);
+        self.replica_with(&[], proxies)
+    }
+
+    /// As [`TestApp::replica`], with these settings (as in the environment).
+    pub fn replica_with(&self, variables: &[(&str, &str)], proxies: TrustedProxies) -> Self {
+        let (context, api, server) = serve(&self.database, &self.clock, variables, proxies);
         let (key, sandbox, http) = (self.key.clone(), self.sandbox.clone(), self.http.clone());
         Self { api, key, sandbox, context, clock: self.clock.clone(), database: self.database.clone(), http, server }
     }

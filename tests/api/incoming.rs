@@ -8,6 +8,7 @@ mod list;
 mod numbers;
 mod play;
 mod readers;
+mod stale;
 
 use std::time::Duration;
 
