@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use time::Time;
 use url::Url;
 
 const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -33,6 +34,8 @@ pub struct Settings {
     pub timing: Timing,
     /// How the merchant is told.
     pub webhooks: Webhooks,
+    /// How both sides are compared.
+    pub reconciliation: Reconciliation,
     /// What is logged.
     pub log: Log,
 }
@@ -126,6 +129,24 @@ pub struct Webhooks {
     /// Networks that are otherwise refused.
     #[serde(deserialize_with = "networks")]
     pub allowed_networks: Vec<IpNet>,
+}
+
+/// `[reconciliation]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reconciliation {
+    /// When each night's runs begin, in UTC. Absent: never.
+    #[serde(deserialize_with = "time_of_day")]
+    pub nightly_at: Option<Time>,
+    /// How many days back a nightly run goes.
+    #[serde(deserialize_with = "number")]
+    pub days: u32,
+    /// Nightly runs hear at once what the provider is further with.
+    #[serde(deserialize_with = "yes_or_no")]
+    pub repair: bool,
+    /// The least time between two questions of a run.
+    #[serde(deserialize_with = "duration")]
+    pub pause: Duration,
 }
 
 /// `[log]`
@@ -268,6 +289,22 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| D::Error::custom("must be a whole number, at least 1"))
+}
+
+/// `02:00`, or `never`.
+fn time_of_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == "never" {
+        return Ok(None);
+    }
+    let time = text.split_once(':').and_then(|(hour, minute)| Time::from_hms(hour.parse().ok()?, minute.parse().ok()?, 0).ok());
+    time.map(Some).ok_or_else(|| D::Error::custom(format!("{text:?} is no time such as 02:00, nor never")))
+}
+
+fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    text.parse().map_err(|_| D::Error::custom("must be true or false"))
 }
 
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {

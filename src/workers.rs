@@ -11,12 +11,14 @@ use tokio_util::task::TaskTracker;
 use crate::domain::agenda::Work;
 use crate::flows::deliver::{self, Line};
 use crate::flows::error::FlowError;
-use crate::flows::{Context, coins, feed, link, poll, work};
+use crate::flows::{Context, coins, feed, link, poll, reconcile, work};
 
 /// How often a loop looks when nobody wakes it.
 const PERIOD: Duration = Duration::from_millis(500);
 /// How often links and lists of coins are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// How often it is looked whether both sides are to be compared.
+const RECONCILING: Duration = Duration::from_mins(1);
 
 /// Starts all loops. They stop claiming work when `stop` is cancelled; `tracker` knows when what
 /// they had claimed is finished.
@@ -55,6 +57,11 @@ pub fn start(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationT
     tracker.spawn(run_every(HOUSEKEEPING, Arc::default(), stop.clone(), move || {
         let context = shared.clone();
         async move { deliver::keep_tidy(&context).await }
+    }));
+    let (shared, token) = (context.clone(), stop.clone());
+    tracker.spawn(run_every(RECONCILING, Arc::default(), stop.clone(), move || {
+        let (context, token) = (shared.clone(), token.clone());
+        async move { reconcile::work_on_all(&context, &token).await }
     }));
     let (shared, token) = (context.clone(), stop.clone());
     tracker.spawn(run_every(HOUSEKEEPING, Arc::default(), stop.clone(), move || {

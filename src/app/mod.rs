@@ -18,6 +18,7 @@ use url::Url;
 use crate::config::Settings;
 use crate::domain::agenda::Timing;
 use crate::domain::clock::Clock;
+use crate::flows::reconcile::Habits;
 use crate::flows::tenant::Tenants;
 use crate::flows::{Context, Wake};
 use crate::http::auth::TrustedProxies;
@@ -61,6 +62,12 @@ pub fn context(settings: &Settings, clock: Clock) -> anyhow::Result<Context> {
         http: ProviderHttp::new(timing.provider_timeout, clock.clone())?,
         sender: Sender::new(allowed.clone()),
         allowed,
+        reconciliation: Habits {
+            nightly_at: settings.reconciliation.nightly_at,
+            days: settings.reconciliation.days,
+            repair: settings.reconciliation.repair,
+            pause: settings.reconciliation.pause,
+        },
         timing,
         clock,
         public_url: with_slash(public_url),

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::money::Amount;
 use super::order::{AmountState, Destination, Failure, Kind, NextAction, Order, Provider};
 use super::receipt::Progress;
+use super::report::Severity;
 
 /// An order, as the API and every event show it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -160,8 +161,21 @@ pub struct DiscrepancyBody {
     /// About what the sides disagree.
     #[schema(example = "forged_callback")]
     pub kind: String,
-    /// Your id of the order that it is about.
-    pub trade_id: String,
+    /// How soon somebody should look at it.
+    pub severity: Severity,
+    /// The wallet whose side it is.
+    #[schema(example = "hicoin")]
+    pub provider: String,
+    /// Your id of the order that it is about. Null where it is about none.
+    pub trade_id: Option<String>,
+    /// The provider's number of the incoming movement that it is about. Null where it is about none.
+    pub provider_receipt_id: Option<String>,
+    /// The coin whose balance it is about. Null where it is about none.
+    pub balance_of: Option<String>,
+    /// `report` (something that was heard) or `reconciliation` (both sides were compared).
+    pub found_by: String,
+    /// The way out.
+    pub suggested_action: &'static str,
     /// Our side.
     #[schema(value_type = Object)]
     pub ours: Value,
@@ -173,10 +187,10 @@ pub struct DiscrepancyBody {
     /// When it was found.
     #[serde(with = "time::serde::rfc3339")]
     pub opened_at: OffsetDateTime,
-    /// When a person resolved it.
+    /// When it was resolved.
     #[serde(with = "time::serde::rfc3339::option")]
     pub resolved_at: Option<OffsetDateTime>,
-    /// Who.
+    /// Who resolved it: a key, or `reconciliation`, which found that both sides agree again.
     pub resolved_by: Option<String>,
     /// Why.
     pub reason: Option<String>,

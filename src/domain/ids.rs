@@ -54,6 +54,8 @@ our_ids! {
     ReceiptId = "rcp_";
     /// Two sides that disagree.
     DiscrepancyId = "dsc_";
+    /// One comparison of both sides over a period.
+    RunId = "rec_";
     /// An authorisation that Youliao was asked for.
     AuthorizationId = "aut_";
     /// Where a merchant wants to be told.

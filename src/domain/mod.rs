@@ -18,6 +18,7 @@ pub mod ids;
 pub mod money;
 pub mod order;
 pub mod receipt;
+pub mod reconciliation;
 pub mod recovery;
 pub mod report;
 pub mod status;

@@ -6,11 +6,9 @@ use super::look;
 use super::read;
 use super::settle::{Notes, settle};
 use super::work::account_of;
-use crate::domain::event::{DiscrepancyBody, EventBody};
-use crate::domain::ids::{DiscrepancyId, EventId, MerchantId, TradeId};
+use crate::domain::ids::{MerchantId, TradeId};
 use crate::domain::order::{Kind, Order};
 use crate::domain::report::{Channel, Decision, Report, Says};
-use crate::store::discrepancies;
 
 /// Calls an order off, as long as no money can have moved. Calling off twice is calling off once.
 pub async fn cancel(context: &Context, merchant: MerchantId, kind: Kind, trade_id: &TradeId) -> Result<Order, FlowError> {
@@ -49,34 +47,5 @@ async fn hear(context: &Context, order: Order, report: Report) -> Result<Order, 
     match settled.refusal {
         Some(refusal) => Err(refusal.into()),
         None => Ok(settled.order),
-    }
-}
-
-/// A person closes a discrepancy, and says why.
-pub async fn resolve_discrepancy(
-    context: &Context,
-    merchant: MerchantId,
-    id: DiscrepancyId,
-    (by, reason): (String, String),
-) -> Result<DiscrepancyBody, FlowError> {
-    let now = context.clock.now();
-    let mut body = read::discrepancy(context, merchant, id).await?;
-    if body.status == "resolved" {
-        return Err(FlowError::conflict("already_resolved", "this discrepancy was resolved before"));
-    }
-    body.status = "resolved";
-    body.resolved_at = Some(now);
-    body.resolved_by = Some(by.clone());
-    body.reason = Some(reason.clone());
-    let event = EventBody { event_type: "discrepancy.resolved".to_owned(), timestamp: now, data: body.clone(), sequence: None };
-    let text = serde_json::to_string(&event).map_err(|error| FlowError::Internal(error.to_string()))?;
-    let event_id = EventId(context.clock.new_uuid());
-    let mut connection = context.db.get().await?;
-    match discrepancies::resolve(&mut connection, merchant, id, (&by, &reason), (event_id, &text), now).await? {
-        true => {
-            context.wake.deliver.notify_one();
-            Ok(body)
-        }
-        false => Err(FlowError::conflict("already_resolved", "this discrepancy was resolved before")),
     }
 }

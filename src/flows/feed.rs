@@ -26,7 +26,7 @@ use crate::store::feeds::{self, EntryRow, FeedKey};
 use crate::store::orders;
 
 /// Each reading begins so many numbers before the cursor.
-const TRAIL: i64 = 200;
+pub(super) const TRAIL: i64 = 200;
 /// Of one gap in the sequence, at most so many numbers are asked for: those next to its upper end. In a longer gap they are
 /// other merchants'.
 const GAP: i64 = 1000;
@@ -80,6 +80,18 @@ pub async fn refresh(context: &Context, order: Order) -> Result<Order, FlowError
     }
     let found = orders::by_id(&mut *context.db.get().await?, order.merchant_id, order.id).await?;
     found.ok_or_else(|| FlowError::Internal("an order has disappeared".to_owned()))
+}
+
+/// Asks for these numbers now, whatever the cursor says, and takes what is shown to its orders. At most [`PAGE`] numbers.
+///
+/// # Errors
+/// The provider cannot be asked.
+pub async fn hear_of(context: &Context, account: &ProviderAccount, feed: FeedKey, numbers: &[i64]) -> Result<(), FlowError> {
+    let Some(port) = account.wallet.deposit_feed.as_deref() else { return Ok(()) };
+    let coins = coins::list(context, feed.merchant_id, account).await?;
+    let reader = Reader { context, account, feed, port, coins: &coins };
+    let entries = port.by_ids(numbers).await.map_err(|error| unavailable(&error))?;
+    reader.keep(&entries, numbers, &[], None).await
 }
 
 /// Whether what the provider knew at `since` has been read. True where the provider has no feed: then there is nothing to wait for.
@@ -232,6 +244,6 @@ impl Reader<'_> {
     }
 }
 
-fn unavailable(error: &AskError) -> FlowError {
+pub(super) fn unavailable(error: &AskError) -> FlowError {
     FlowError::ProviderUnavailable(error.to_string())
 }

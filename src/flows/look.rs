@@ -201,34 +201,43 @@ async fn see_one(
     reference: &str,
     progress: Option<Progress>,
 ) -> Result<Seen, FlowError> {
-    let (Some(lookups), Some(_)) = (&account.wallet.reference_lookups, &order.customer) else { return Ok(Seen::NoWay(order)) };
-    let key = link::key_of(&order)?;
+    Ok(match ask(context, account, &order, reference).await? {
+        None => Seen::NoWay(order),
+        Some(Looked::Found(record, evidence)) => {
+            let report = Report { channel: Channel::Lookup, proven: true, says: Says::Record(*record), evidence: Some(evidence) };
+            let notes = Notes { progress: progress.map(Progress::tried), ..Notes::default() };
+            Seen::Heard(Box::new(settle(context, account, order, report, notes).await?))
+        }
+        Some(Looked::Absent(_)) => Seen::Nothing(order),
+        Some(Looked::Unavailable(_) | Looked::Unauthorized) => Seen::Unavailable(order),
+    })
+}
+
+/// Asks about the movement of an order that the provider calls `reference`, with its customer's token. `None`: there is no way to.
+pub async fn ask(context: &Context, account: &ProviderAccount, order: &Order, reference: &str) -> Result<Option<Looked>, FlowError> {
+    let (Some(lookups), Some(_)) = (&account.wallet.reference_lookups, &order.customer) else { return Ok(None) };
+    let key = link::key_of(order)?;
     let mut token = link::access_token(context, account, &key, None).await?;
     for fresh in [false, true] {
         let access_token = match token {
             Ok(access_token) => access_token,
-            Err(NoToken::Missing) => return Ok(Seen::NoWay(order)),
-            Err(NoToken::Unavailable(_)) => return Ok(Seen::Unavailable(order)),
+            Err(NoToken::Missing) => return Ok(None),
+            Err(NoToken::Unavailable(why)) => return Ok(Some(Looked::Unavailable(why))),
         };
         let looked = lookups.by_reference(reference, &access_token).await;
         metrics::counter!("tillgate_lookups_total", "provider" => order.provider.to_string(), "outcome" => looked_name(&looked))
             .increment(1);
         match looked {
-            Looked::Found(record, evidence) => {
-                let report = Report { channel: Channel::Lookup, proven: true, says: Says::Record(*record), evidence: Some(evidence) };
-                let notes = Notes { progress: progress.map(Progress::tried), ..Notes::default() };
-                return Ok(Seen::Heard(Box::new(settle(context, account, order, report, notes).await?)));
+            Looked::Unauthorized if !fresh => token = link::refresh(context, account, &key).await?,
+            looked => {
+                if let Looked::Unavailable(why) = &looked {
+                    tracing::warn!(trade_id = %order.trade_id, why, "the provider could not be asked");
+                }
+                return Ok(Some(looked));
             }
-            Looked::Absent(_) => return Ok(Seen::Nothing(order)),
-            Looked::Unavailable(why) => {
-                tracing::warn!(trade_id = %order.trade_id, why, "the provider could not be asked");
-                return Ok(Seen::Unavailable(order));
-            }
-            Looked::Unauthorized if fresh => return Ok(Seen::Unavailable(order)),
-            Looked::Unauthorized => token = link::refresh(context, account, &key).await?,
         }
     }
-    Ok(Seen::Unavailable(order))
+    Ok(Some(Looked::Unauthorized))
 }
 
 fn looked_name(looked: &Looked) -> &'static str {

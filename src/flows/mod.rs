@@ -14,6 +14,7 @@ pub mod create;
 pub mod customer;
 pub mod deliver;
 pub mod delivery;
+pub mod discrepancy;
 pub mod endpoint;
 pub mod error;
 pub mod events;
@@ -25,6 +26,7 @@ mod page;
 pub mod poll;
 pub mod read;
 pub mod receipt;
+pub mod reconcile;
 pub mod settle;
 pub mod setup;
 pub mod submit;
@@ -62,6 +64,8 @@ pub struct Context {
     pub http: ProviderHttp,
     /// The way to the merchants.
     pub sender: Sender,
+    /// When and how both sides are compared.
+    pub reconciliation: reconcile::Habits,
     /// Networks where merchants may be although they are not on the internet.
     pub allowed: Networks,
     /// Merchants and keys, remembered for a short time.

@@ -239,7 +239,8 @@ fn clock(says: Says) -> Report {
     Report { channel: Channel::Clock, proven: true, says, evidence: None }
 }
 
-fn report(entry: &Listed) -> Report {
+/// What an entry of a list says of its order.
+pub(super) fn report(entry: &Listed) -> Report {
     let says = match &entry.record {
         Ok(record) => Says::Record(record.clone()),
         Err(why) => Says::Unreadable(format!("the provider's list has an entry that cannot be read: {why}")),

@@ -10,14 +10,13 @@ use super::delivery::{self, Delivery};
 use super::error::FlowError;
 use super::page;
 use crate::domain::agenda::{WaitingFor, waiting_for};
-use crate::domain::event::DiscrepancyBody;
-use crate::domain::ids::{AttemptId, DeliveryId, DiscrepancyId, EndpointId, EventId, MerchantId, ReceiptId, ReportId, TradeId};
+use crate::domain::ids::{AttemptId, DeliveryId, EndpointId, EventId, MerchantId, ReceiptId, ReportId, TradeId};
 use crate::domain::order::{Kind, Order};
 use crate::store::orders;
 pub use crate::store::orders::Filter;
 use crate::store::receipts::{self, ReceiptRow};
+use crate::store::tasks;
 use crate::store::timeline::{self, AttemptRow, ReportRow, StepRow};
-use crate::store::{discrepancies, tasks};
 
 /// One order of a kind.
 pub async fn order(context: &Context, merchant: MerchantId, kind: Kind, trade_id: &TradeId) -> Result<Order, FlowError> {
@@ -204,39 +203,4 @@ fn delivery_entry(delivery: Delivery) -> Entry {
 
 fn rfc3339(time: OffsetDateTime) -> Option<String> {
     time.format(&time::format_description::well_known::Rfc3339).ok()
-}
-
-/// Discrepancies, newest first, at most `limit`; and whether there are more.
-pub async fn discrepancies(
-    context: &Context,
-    merchant: MerchantId,
-    open: Option<bool>,
-    starting_after: Option<DiscrepancyId>,
-    limit: usize,
-) -> Result<(Vec<DiscrepancyBody>, bool), FlowError> {
-    let found = discrepancies::list(&mut *context.db.get().await?, merchant, open, starting_after, page::asked(limit)).await?;
-    let (found, more) = page::shown(found, limit);
-    Ok((found.into_iter().map(discrepancy_body).collect(), more))
-}
-
-/// One discrepancy.
-pub async fn discrepancy(context: &Context, merchant: MerchantId, id: DiscrepancyId) -> Result<DiscrepancyBody, FlowError> {
-    let found = discrepancies::get(&mut *context.db.get().await?, merchant, id).await?;
-    found.map(discrepancy_body).ok_or(FlowError::NotFound("discrepancy"))
-}
-
-fn discrepancy_body(row: discrepancies::DiscrepancyRow) -> DiscrepancyBody {
-    DiscrepancyBody {
-        id: DiscrepancyId(row.discrepancy_id).to_string(),
-        object: "discrepancy",
-        kind: row.kind,
-        trade_id: row.trade_id,
-        ours: row.ours,
-        theirs: row.theirs,
-        status: if row.resolved_at.is_some() { "resolved" } else { "open" },
-        opened_at: row.opened_at,
-        resolved_at: row.resolved_at,
-        resolved_by: row.resolved_by,
-        reason: row.reason,
-    }
 }

@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::Context;
+use super::discrepancy::{Filed, Subject, file};
 use super::error::FlowError;
 use super::tenant::ProviderAccount;
 use crate::domain::agenda::Task;
-use crate::domain::event::{DiscrepancyBody, EventBody, ReceiptBody};
+use crate::domain::event::{EventBody, ReceiptBody};
 use crate::domain::hearing::{Heard, Received, Rules, hear};
 use crate::domain::ids::{AttemptId, DiscrepancyId, EventId, MerchantId, ReceiptId, ReportId};
 use crate::domain::order::{Order, Provider};
@@ -178,7 +179,7 @@ fn write<'a>(
         task: task(context, account, heard, *notes, opened.map(|(_, until)| until), now),
         receipt: heard.received.as_ref().map(|received| unmatched(context, order, received)).transpose()?,
         hears: &change.hears,
-        finding: heard.finding.as_ref().map(|finding| discrepancy(context, order, finding, now)).transpose()?,
+        finding: heard.finding.as_ref().map(|finding| discrepancy(context, order, finding)).transpose()?,
     })
 }
 
@@ -292,24 +293,9 @@ fn unmatched<'a>(
 
 type FindingWrite<'a> = (DiscrepancyId, &'a Finding, Vec<u8>, EventId, String);
 
-fn discrepancy<'a>(context: &Context, order: &Order, finding: &'a Finding, now: OffsetDateTime) -> Result<FindingWrite<'a>, FlowError> {
-    let id = DiscrepancyId(context.clock.new_uuid());
-    let sides = text(&(finding.kind, &finding.ours, &finding.theirs))?;
-    let data = DiscrepancyBody {
-        id: id.to_string(),
-        object: "discrepancy",
-        kind: finding.kind.to_string(),
-        trade_id: order.trade_id.to_string(),
-        ours: finding.ours.clone(),
-        theirs: finding.theirs.clone(),
-        status: "open",
-        opened_at: now,
-        resolved_at: None,
-        resolved_by: None,
-        reason: None,
-    };
-    let body = EventBody { event_type: "discrepancy.opened".to_owned(), timestamp: now, data, sequence: None };
-    Ok((id, finding, Sha256::digest(sides).to_vec(), EventId(context.clock.new_uuid()), text(&body)?))
+fn discrepancy<'a>(context: &Context, order: &Order, finding: &'a Finding) -> Result<FindingWrite<'a>, FlowError> {
+    let Filed { id, digest, event_id, event } = file(context, order.provider, &Subject::Order(Box::new(order.clone())), "report", finding)?;
+    Ok((id, finding, digest, event_id, event))
 }
 
 /// Tells the log: a step is information, what a person has to see is a warning.

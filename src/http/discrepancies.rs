@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::domain::event::DiscrepancyBody;
 use crate::domain::ids::DiscrepancyId;
 use crate::flows::error::FlowError;
-use crate::flows::{Context, act, read};
+use crate::flows::{Context, discrepancy};
 
 /// Which discrepancies.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -62,7 +62,7 @@ pub async fn list(
         fields.finish(limit.zip(open.zip(after)))
     })?;
     let merchant = caller.merchant();
-    let (found, more) = detached(async move { read::discrepancies(&context, merchant, open, after, limit).await }).await?;
+    let (found, more) = detached(async move { discrepancy::list(&context, merchant, open, after, limit).await }).await?;
     Ok(web::Json(List::new(found, more, |discrepancy| discrepancy.id.clone())))
 }
 
@@ -85,6 +85,6 @@ pub async fn resolve(
         fields.finish(reason)
     })?;
     let (merchant, by) = (caller.merchant(), caller.name());
-    let body = detached(async move { act::resolve_discrepancy(&context, merchant, id, (by, reason)).await }).await?;
+    let body = detached(async move { discrepancy::resolve(&context, merchant, id, (by, reason)).await }).await?;
     Ok(web::Json(body))
 }

@@ -23,6 +23,7 @@ pub mod orders;
 pub mod payouts;
 pub mod problem;
 pub mod receipts;
+pub mod reconciliations;
 pub mod request_id;
 pub mod shape;
 pub mod transfers;
@@ -89,6 +90,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(youliao::list)
         .service(discrepancies::list)
         .service(discrepancies::resolve)
+        .service(reconciliations::list)
+        .service(reconciliations::get)
         .service(events::list)
         .service(endpoints::create)
         .service(endpoints::list)

@@ -36,7 +36,9 @@ pub use self::books::{CallRecord, Entry, Kind};
 pub use self::callbacks::{Delivered, PendingCallback, delay_before};
 pub use self::faults::{CallbackFault, Fault, Times};
 pub use self::fomo::{ClientSetup, Coin, Fee, Style, TokenLife, USER_WALLET_PWD};
-pub use self::hicoin::{HicoinApp, HicoinBalance, HicoinCoin, HicoinError, HicoinFee, HicoinStage, HicoinStatuses, HicoinStyle, HicoinTo};
+pub use self::hicoin::{
+    HicoinAlteration, HicoinApp, HicoinBalance, HicoinCoin, HicoinError, HicoinFee, HicoinStage, HicoinStatuses, HicoinStyle, HicoinTo,
+};
 pub use self::hicoin::{HicoinOauthApp, HicoinOauthStyle, HicoinTokenLife};
 pub use self::page::BrowseError;
 pub use self::youliao::{YouliaoApp, YouliaoAuthorization};

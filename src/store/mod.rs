@@ -17,6 +17,7 @@ pub mod link_requests;
 pub mod links;
 pub mod orders;
 pub mod receipts;
+pub mod reconciliations;
 pub mod record;
 pub mod rows;
 pub mod tasks;

@@ -164,3 +164,35 @@ pub async fn list(connection: &mut PgConnection, merchant: MerchantId, filter: &
     .await?;
     Ok(rows)
 }
+
+/// Incoming movements by the provider's numbers, from `first` to `last`, both with them, at most `limit`.
+pub async fn numbered(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    provider: Provider,
+    (first, last): (i64, i64),
+    limit: i64,
+) -> Result<Vec<ReceiptRow>, StoreError> {
+    let (first, last) = (first.to_string(), last.to_string());
+    let rows = sqlx::query_as!(
+        ReceiptRow,
+        "SELECT r.merchant_id, r.receipt_id, r.provider, r.provider_receipt_id, r.order_id, NULL::text AS trade_id, r.customer, r.provider_user, r.coin,
+                r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.seen_at, r.revision, r.unheard, r.unmatched_at, r.created_at,
+                r.updated_at
+         FROM receipts r
+         WHERE r.merchant_id = $1 AND r.provider = $2
+           AND (length(r.provider_receipt_id), r.provider_receipt_id) >= (length($3), $3)
+           AND (length(r.provider_receipt_id), r.provider_receipt_id) <= (length($4), $4)
+           AND r.provider_user IS NOT NULL
+         ORDER BY length(r.provider_receipt_id), r.provider_receipt_id
+         LIMIT $5",
+        merchant.0,
+        provider.to_string(),
+        first,
+        last,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}

@@ -243,9 +243,10 @@ pub async fn record(
             SELECT merchant_id, event_id, event_type, event::json, (event::json->>'timestamp')::timestamptz
             FROM kept, page WHERE page.stands AND order_id IS NULL AND event_id IS NOT NULL
         ), f AS (
-            INSERT INTO discrepancies (merchant_id, discrepancy_id, order_id, kind, ours, theirs, digest, opened_at)
-            SELECT merchant_id, finding_id, order_id, finding_kind, ours, theirs, finding_digest, now FROM here WHERE finding_id IS NOT NULL
-            ON CONFLICT ON CONSTRAINT the_same_finding_is_one_discrepancy DO NOTHING
+            INSERT INTO discrepancies (merchant_id, discrepancy_id, order_id, provider, subject, found_by, kind, ours, theirs, digest, opened_at)
+            SELECT merchant_id, finding_id, order_id, provider, order_id::text, 'report', finding_kind, ours, theirs, finding_digest, now
+            FROM here WHERE finding_id IS NOT NULL
+            ON CONFLICT (merchant_id, provider, subject, digest) WHERE resolved_by IS DISTINCT FROM 'reconciliation' DO NOTHING
             RETURNING discrepancy_id
         ), fe AS (
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)

@@ -411,6 +411,7 @@ pub fn settings(database: &str, port: u16, variables: &[(&str, &str)]) -> Settin
         ("TILLGATE__SERVER__PUBLIC_URL", format!("http://127.0.0.1:{port}")),
         ("TILLGATE__TIMING__PROVIDER_TIMEOUT", "500ms".to_owned()),
         ("TILLGATE__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
+        ("TILLGATE__RECONCILIATION__PAUSE", "0s".to_owned()),
     ];
     let given = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
     let mut all: BTreeMap<String, String> = own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

@@ -8,7 +8,7 @@ mod lists_that_lie;
 mod matrix;
 mod notices;
 mod polling;
-mod ways;
+pub mod ways;
 
 use std::time::Duration;
 

@@ -17,6 +17,7 @@ mod links;
 mod lists;
 mod matrix;
 mod orders;
+mod reconciliation;
 mod recovery;
 mod shapes;
 mod webhooks;

@@ -7,7 +7,7 @@ use crate::domain::order::{Destination, Order};
 use crate::domain::report::{Finding, FindingKind, ProviderRecord, Report};
 
 /// Where a record does not agree with the order: what was not said is not compared.
-pub(super) fn mismatch(order: &Order, record: &ProviderRecord) -> Option<Finding> {
+pub(in crate::domain) fn mismatch(order: &Order, record: &ProviderRecord) -> Option<Finding> {
     let mut ours = Map::new();
     let mut theirs = Map::new();
     let mut kind = None;

@@ -6,7 +6,8 @@ mod facts;
 
 use time::OffsetDateTime;
 
-use self::compare::{contradiction, disproven, mismatch};
+pub(in crate::domain) use self::compare::mismatch;
+use self::compare::{contradiction, disproven};
 use self::facts::{a_call_may_be_open, doubtful, fact};
 use crate::domain::account::Policy;
 use crate::domain::agenda::Timing;

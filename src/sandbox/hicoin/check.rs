@@ -1,6 +1,6 @@
 //! The checks that Hicoin's calls have in common, each with the code of its refusal (hicoin-openapi.rst, appendix 2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use md5::{Digest, Md5};
 use rust_decimal::Decimal;
@@ -95,9 +95,9 @@ impl Desk<'_> {
     }
 
     /// What a list call asks for: one to a hundred ids, or 100004.
-    pub(super) fn ids(&self) -> Result<Vec<String>, Refusal> {
+    pub(super) fn ids(&self) -> Result<BTreeSet<String>, Refusal> {
         let ids = split_ids(self.form);
         let whole = ids.len() == self.form.get("ids").split(',').count();
-        if whole && ids.len() <= MOST_RECORDS { Ok(ids) } else { Err(Refusal::parameter("ids")) }
+        if whole && ids.len() <= MOST_RECORDS { Ok(ids.into_iter().collect()) } else { Err(Refusal::parameter("ids")) }
     }
 }

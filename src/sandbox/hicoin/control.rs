@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::alter::HicoinAlteration;
 use super::deposit::HicoinTo;
 use super::operator::HicoinError;
 use super::setup::HicoinCoin;
@@ -25,6 +26,7 @@ pub(in crate::sandbox) fn routes(config: &mut web::ServiceConfig) {
             .route("/deposits/finish", web::post().to(finish))
             .route("/deposits/abnormal", web::post().to(abnormal))
             .route("/deposits/skip", web::post().to(skip))
+            .route("/alter", web::post().to(alter))
             .route("/withdrawals", web::post().to(withdrawal))
             .route("/balances", web::get().to(balance))
             .route("/balances", web::post().to(set_balance))
@@ -188,5 +190,18 @@ async fn settings(core: web::Data<Core>, new: web::Json<Settings>) -> Answer {
     new.style.inspect(|style| core.hicoin.set_style(*style));
     new.auto_advance.inspect(|on| core.hicoin.set_auto_advance(*on));
     new.refuse_ip.inspect(|on| core.hicoin.set_refuse_ip(*on));
+    ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alteration {
+    app: Option<String>,
+    alteration: HicoinAlteration,
+}
+
+async fn alter(core: web::Data<Core>, asked: web::Json<Alteration>) -> Answer {
+    let asked = asked.into_inner();
+    core.hicoin.alter(asked.app.as_deref(), asked.alteration)?;
     ok(json!({}))
 }

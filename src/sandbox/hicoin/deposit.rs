@@ -62,8 +62,23 @@ impl Deposits {
         self.last_id = self.last_id.saturating_add(count);
     }
 
-    fn get_mut(&mut self, id: u64) -> Result<&mut Deposit, HicoinError> {
+    pub(super) fn get_mut(&mut self, id: u64) -> Result<&mut Deposit, HicoinError> {
         self.list.iter_mut().find(|one| one.id == id).ok_or(HicoinError::NoSuchDeposit)
+    }
+
+    /// A deposit that no list shows any more, and that nobody remembers.
+    pub(super) fn remove(&mut self, id: u64) -> Result<(), HicoinError> {
+        self.get_mut(id)?;
+        self.list.retain(|one| one.id != id);
+        Ok(())
+    }
+
+    /// Gives a deposit another number, by which it stands in the lists from now on.
+    pub(super) fn renumber(&mut self, from: u64, to: u64) -> Result<(), HicoinError> {
+        let deposit = self.get_mut(from)?;
+        (deposit.id, deposit.visible) = (to, true);
+        self.list.sort_by_key(|one| one.id);
+        Ok(())
     }
 
     /// What `syncDepositList` shows: the first hundred after an id, whatever their status.

@@ -4,6 +4,7 @@
 //! (hicoin-oauth.rst), which knows the same users, is in `oauth`.
 
 mod account;
+mod alter;
 mod check;
 mod code;
 mod control;
@@ -35,6 +36,7 @@ use super::faults::{Answer, Faulty, run};
 use super::world::World;
 
 pub use self::account::HicoinBalance;
+pub use self::alter::HicoinAlteration;
 pub(super) use self::control::routes as control_routes;
 pub use self::deposit::HicoinTo;
 pub(super) use self::oauth::BASE as OAUTH_BASE;

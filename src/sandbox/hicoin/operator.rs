@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 
 use super::Hicoin;
 use super::account::HicoinBalance;
+use super::alter::HicoinAlteration;
 use super::deposit::{DepositStatus, HicoinTo};
 use super::setup::HicoinCoin;
 use super::state::App;
@@ -77,6 +78,10 @@ impl Hicoin {
             app.deposits.skip(count);
             Ok(())
         })
+    }
+
+    pub(super) fn alter(&self, app: Option<&str>, alteration: HicoinAlteration) -> Outcome<()> {
+        self.with_app(app, |app, world| app.alter(world, alteration))
     }
 
     pub(super) fn withdrawal(&self, app: Option<&str>, request_id: &str, stage: HicoinStage, confirmations: Option<u32>) -> Outcome<()> {

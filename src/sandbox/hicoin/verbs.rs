@@ -3,12 +3,24 @@
 use rust_decimal::Decimal;
 
 use super::account::HicoinBalance;
+use super::alter::HicoinAlteration;
 use super::deposit::HicoinTo;
 use super::operator::HicoinError;
 use super::setup::HicoinCoin;
 use super::wire::HicoinStyle;
 use super::withdrawal::HicoinStage;
 use crate::sandbox::Sandbox;
+
+/// Hicoin's own books.
+impl Sandbox {
+    /// Alters what Hicoin's lists say, as a mistake or a thief would.
+    ///
+    /// # Errors
+    /// No such app, order or deposit, or not an amount of the coin.
+    pub fn alter_hicoin(&self, app: Option<&str>, alteration: HicoinAlteration) -> Result<(), HicoinError> {
+        self.core.hicoin.alter(app, alteration)
+    }
+}
 
 /// Deposits at Hicoin (hicoin-openapi.rst, sections 4.12 and 4.13).
 impl Sandbox {

@@ -1,0 +1,123 @@
+//! The legs over orders: each with what the provider has under its id, or under its own number.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::{Page, RunRow, breathe};
+use crate::domain::ids::TradeId;
+use crate::domain::order::Order;
+use crate::domain::reconciliation::{Leg, Verdict, compare_order};
+use crate::domain::report::{Channel, ProviderRecord, Report, Says};
+use crate::flows::Context;
+use crate::flows::discrepancy::Subject;
+use crate::flows::error::FlowError;
+use crate::flows::poll;
+use crate::flows::settle::{Notes, settle};
+use crate::flows::tenant::ProviderAccount;
+use crate::flows::{feed, look};
+use crate::providers::{Listed, Looked, PAGE};
+use crate::store::reconciliations::{self, Walk};
+
+/// Orders that the provider is asked about one by one: so few to a page that a lease lasts for it.
+const ONE_BY_ONE: usize = 5;
+
+/// A page of orders that went one way, in one question.
+pub(super) async fn by_our_ids(context: &Context, account: &ProviderAccount, run: &RunRow, leg: Leg) -> Result<Page, FlowError> {
+    let walk = match leg {
+        Leg::ToAddress => Walk::ToAddress,
+        Leg::ToUser => Walk::ToUser,
+        _ => Walk::Transfers,
+    };
+    // Before the provider is asked: what we know by now, it knew.
+    let (orders, mut page) = orders(context, run, walk, PAGE).await?;
+    let (Some(lookups), Some(way), false) = (&account.wallet.trade_lookups, leg.way(), orders.is_empty()) else { return Ok(page) };
+    let ids: Vec<TradeId> = orders.iter().map(|order| order.trade_id.clone()).collect();
+    breathe(context).await;
+    page.ask();
+    let listed = lookups.by_trade_ids(way, &ids).await.map_err(|error| feed::unavailable(&error))?;
+    let mut by_id: HashMap<&TradeId, Vec<&Listed>> = HashMap::new();
+    for entry in &listed {
+        by_id.entry(&entry.trade_id).or_default().push(entry);
+    }
+    for order in orders {
+        let entries = by_id.remove(&order.trade_id).unwrap_or_default();
+        let records: Vec<_> = entries.iter().map(|entry| entry.record.clone()).collect();
+        let reports = entries.iter().map(|entry| poll::report(entry)).collect();
+        compare(context, account, run, &mut page, order, &records, reports).await?;
+    }
+    Ok(page)
+}
+
+/// A few deposits that the provider knows by a number, one question each.
+pub(super) async fn by_their_numbers(context: &Context, account: &ProviderAccount, run: &RunRow) -> Result<Page, FlowError> {
+    let (orders, mut page) = orders(context, run, Walk::Deposits, ONE_BY_ONE).await?;
+    for order in orders {
+        let Some(reference) = order.provider_reference.clone() else { continue };
+        breathe(context).await;
+        let looked = look::ask(context, account, &order, &reference).await?;
+        page.counts.questions += i64::from(looked.is_some());
+        match looked {
+            None => page.counts.unchecked += 1,
+            Some(Looked::Unavailable(why)) => return Err(FlowError::ProviderUnavailable(why)),
+            Some(Looked::Unauthorized) => page.counts.unchecked += 1,
+            Some(Looked::Absent(_)) => compare(context, account, run, &mut page, order, &[], Vec::new()).await?,
+            Some(Looked::Found(record, evidence)) => {
+                let says = Says::Record((*record).clone());
+                let report = Report { channel: Channel::Lookup, proven: true, says, evidence: Some(evidence) };
+                compare(context, account, run, &mut page, order, &[Ok(*record)], vec![report]).await?;
+            }
+        }
+    }
+    Ok(page)
+}
+
+async fn orders(context: &Context, run: &RunRow, walk: Walk, limit: usize) -> Result<(Vec<Order>, Page), FlowError> {
+    let after = run.cursor.as_deref().and_then(|text| Uuid::try_parse(text).ok());
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let orders = reconciliations::orders_of_period(&mut *context.db.get().await?, run, walk, after, most).await?;
+    let last = orders.last().map(|order| order.id.0.to_string());
+    let cursor = last.filter(|_| orders.len() == limit);
+    Ok((orders, Page { cursor, ..Page::default() }))
+}
+
+/// Compares one order with what the provider has, and hears it where that is wished and helps.
+async fn compare(
+    context: &Context,
+    account: &ProviderAccount,
+    run: &RunRow,
+    page: &mut Page,
+    order: Order,
+    records: &[Result<ProviderRecord, String>],
+    reports: Vec<Report>,
+) -> Result<(), FlowError> {
+    page.counts.compared += 1;
+    let finding = match compare_order(&order, records, context.clock.now()) {
+        Verdict::Agree => None,
+        Verdict::Unreadable => {
+            page.counts.unreadable += 1;
+            return Ok(());
+        }
+        Verdict::Behind | Verdict::Overdue(_) if run.repair => {
+            page.counts.behind += 1;
+            page.counts.repaired += 1;
+            for report in reports {
+                settle(context, account, order.clone(), report, Notes::default()).await?;
+            }
+            None
+        }
+        Verdict::Behind => {
+            page.counts.behind += 1;
+            None
+        }
+        Verdict::Overdue(finding) => {
+            page.counts.behind += 1;
+            Some(finding)
+        }
+        Verdict::Disagree(finding) => Some(finding),
+    };
+    let subject = Subject::Order(Box::new(order));
+    page.found.extend(finding.map(|finding| (subject.clone(), finding)));
+    page.seen.push(subject);
+    Ok(())
+}

@@ -1,0 +1,506 @@
+//! `reconciliations`: comparing both sides over a period, a page at a time, and what was found.
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::StoreError;
+use super::rows::{OrderRow, orders, parsed};
+use crate::domain::ids::{DiscrepancyId, EventId, MerchantId, RunId};
+use crate::domain::order::{Order, Provider};
+use crate::domain::reconciliation::Leg;
+
+/// A row of `reconciliations`.
+#[derive(Clone, Debug)]
+pub struct RunRow {
+    pub merchant_id: Uuid,
+    pub run_id: Uuid,
+    pub provider: String,
+    pub period_from: OffsetDateTime,
+    pub period_to: OffsetDateTime,
+    pub repair: bool,
+    pub asked_by: String,
+    pub state: String,
+    pub leg: String,
+    pub cursor: Option<String>,
+    pub expected: i64,
+    pub questions: i64,
+    pub compared: i64,
+    pub behind: i64,
+    pub repaired: i64,
+    pub unreadable: i64,
+    pub unchecked: i64,
+    pub opened: i64,
+    pub closed: i64,
+    pub disagree: i64,
+    pub balances: Option<Value>,
+    pub failure: Option<String>,
+    pub leased_until: Option<OffsetDateTime>,
+    pub fence: i64,
+    pub started_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+impl RunRow {
+    /// What it compares now.
+    pub fn leg(&self) -> Result<Leg, StoreError> {
+        parsed(self.leg.parse().ok(), "leg", &self.leg)
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> Result<Provider, StoreError> {
+        parsed(self.provider.parse().ok(), "provider", &self.provider)
+    }
+
+    /// Whose it is.
+    pub fn merchant(&self) -> MerchantId {
+        MerchantId(self.merchant_id)
+    }
+}
+
+/// What a run is to compare.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Whose account.
+    pub merchant: MerchantId,
+    /// At which provider.
+    pub provider: Provider,
+    /// Orders and movements of then and later.
+    pub from: OffsetDateTime,
+    /// And before this.
+    pub to: OffsetDateTime,
+    /// What the provider is further with is heard at once.
+    pub repair: bool,
+    /// `schedule`, or who asked.
+    pub asked_by: &'a str,
+}
+
+/// The least id of what was made at a time or later: ids begin with their time in milliseconds.
+pub fn first_id(time: OffsetDateTime) -> Uuid {
+    let millis = u128::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    Uuid::from_u128(millis << 80)
+}
+
+/// Begins a run, or finds the one that is under way for the same. `None` if the schedule's run of this night is over.
+pub async fn begin(connection: &mut PgConnection, id: RunId, wish: Wish<'_>, now: OffsetDateTime) -> Result<Option<RunRow>, StoreError> {
+    let made = sqlx::query_as!(
+        RunRow,
+        "INSERT INTO reconciliations (merchant_id, run_id, provider, period_from, period_to, repair, asked_by, state, leg, expected, started_at, updated_at)
+         SELECT $1, $2, $3, $4, $5, $6, $7, 'running', $8,
+                (SELECT count(*) FROM orders WHERE merchant_id = $1 AND provider = $3 AND order_id >= $9 AND order_id < $10 AND kind <> 'deposit')
+                + (SELECT count(*) FROM receipts WHERE merchant_id = $1 AND provider = $3 AND receipt_id >= $9 AND receipt_id < $10),
+                $11, $11
+         ON CONFLICT DO NOTHING
+         RETURNING *",
+        wish.merchant.0,
+        id.0,
+        wish.provider.to_string(),
+        wish.from,
+        wish.to,
+        wish.repair,
+        wish.asked_by,
+        Leg::ALL[0].to_string(),
+        first_id(wish.from),
+        first_id(wish.to),
+        now,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    if made.is_some() {
+        return Ok(made);
+    }
+    let under_way = sqlx::query_as!(
+        RunRow,
+        "SELECT * FROM reconciliations
+         WHERE merchant_id = $1 AND provider = $2 AND period_from = $3 AND period_to = $4 AND repair = $5 AND state = 'running'",
+        wish.merchant.0,
+        wish.provider.to_string(),
+        wish.from,
+        wish.to,
+        wish.repair,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(under_way)
+}
+
+/// The newest run of an account that a person began and that is not over.
+pub async fn begun_by_hand(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    provider: Provider,
+    repair: bool,
+) -> Result<Option<RunRow>, StoreError> {
+    let row = sqlx::query_as!(
+        RunRow,
+        "SELECT * FROM reconciliations
+         WHERE merchant_id = $1 AND provider = $2 AND repair = $3 AND state = 'running' AND asked_by <> 'schedule'
+         ORDER BY run_id DESC LIMIT 1",
+        merchant.0,
+        provider.to_string(),
+        repair,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row)
+}
+
+/// Takes a run that nobody works on, and keeps it until `leased_until`. `None` if it is over, or somebody works on it.
+pub async fn claim(
+    connection: &mut PgConnection,
+    (merchant, run): (MerchantId, RunId),
+    now: OffsetDateTime,
+    leased_until: OffsetDateTime,
+) -> Result<Option<RunRow>, StoreError> {
+    let row = sqlx::query_as!(
+        RunRow,
+        "UPDATE reconciliations SET leased_until = $4, fence = fence + 1, updated_at = $3
+         WHERE merchant_id = $1 AND run_id = $2 AND state = 'running' AND (leased_until IS NULL OR leased_until <= $3)
+         RETURNING *",
+        merchant.0,
+        run.0,
+        now,
+        leased_until,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row)
+}
+
+/// Runs that nobody works on, the oldest first.
+pub async fn waiting(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<(MerchantId, RunId)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT merchant_id, run_id FROM reconciliations
+         WHERE state = 'running' AND (leased_until IS NULL OR leased_until <= $1)
+         ORDER BY started_at LIMIT 100",
+        now,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (MerchantId(row.merchant_id), RunId(row.run_id))).collect())
+}
+
+/// A discrepancy that a page found.
+#[derive(Debug, Serialize)]
+pub struct FoundRow {
+    /// Our id, if it is new.
+    pub discrepancy_id: Uuid,
+    /// The order that it is about.
+    pub order_id: Option<Uuid>,
+    /// What it is about, see [`super::discrepancies::DiscrepancyRow`].
+    pub subject: String,
+    /// About what the sides disagree.
+    pub kind: &'static str,
+    /// Our side.
+    pub ours: Value,
+    /// The other side.
+    pub theirs: Value,
+    /// SHA-256 of kind and both sides, in hexadecimal.
+    pub digest: String,
+    /// The event, if it is new.
+    pub event_id: Uuid,
+    /// Its body.
+    pub event: String,
+}
+
+/// A discrepancy that is none any more.
+#[derive(Debug, Serialize)]
+pub struct ClosedRow {
+    /// Its id.
+    pub discrepancy_id: Uuid,
+    /// Why.
+    pub reason: &'static str,
+    /// The event, if it was open.
+    pub event_id: Uuid,
+    /// Its body.
+    pub event: String,
+}
+
+impl FoundRow {
+    /// Its id.
+    pub fn id(&self) -> DiscrepancyId {
+        DiscrepancyId(self.discrepancy_id)
+    }
+}
+
+impl ClosedRow {
+    /// The event's id.
+    pub fn event(&self) -> EventId {
+        EventId(self.event_id)
+    }
+}
+
+/// What a page counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Questions to the provider.
+    pub questions: i64,
+    /// Movements of which both sides were looked at.
+    pub compared: i64,
+    /// Of these: the provider is further.
+    pub behind: i64,
+    /// Of these: heard at once.
+    pub repaired: i64,
+    /// The provider's side could not be read.
+    pub unreadable: i64,
+    /// Nobody can be asked about it.
+    pub unchecked: i64,
+}
+
+/// A page of a run, as it is written.
+#[derive(Debug)]
+pub struct PageWrite<'a> {
+    /// The run, as it was claimed.
+    pub run: &'a RunRow,
+    /// What it compares next. Absent: it is over.
+    pub leg: Option<Leg>,
+    /// How far that has come.
+    pub cursor: Option<String>,
+    /// What was counted.
+    pub counts: Counts,
+    /// What was found.
+    pub found: &'a [FoundRow],
+    /// What is found no more.
+    pub closed: &'a [ClosedRow],
+    /// What the payout account owns.
+    pub balances: Option<Value>,
+    /// The present.
+    pub now: OffsetDateTime,
+    /// The worker keeps the run until then.
+    pub leased_until: OffsetDateTime,
+}
+
+/// Writes a page: what was found, what is found no more, and how far the run has come, or nothing of it. `None` if somebody
+/// else has taken the run over.
+pub async fn write_page(connection: &mut PgConnection, page: &PageWrite<'_>) -> Result<Option<RunRow>, StoreError> {
+    let text = |error: serde_json::Error| StoreError::Unreadable(error.to_string());
+    let (found, closed) = (serde_json::to_string(page.found).map_err(text)?, serde_json::to_string(page.closed).map_err(text)?);
+    let over = page.leg.is_none();
+    let disagree = i64::try_from(page.found.len()).unwrap_or(i64::MAX);
+    let row = sqlx::query_as!(
+        RunRow,
+        r#"
+        WITH held AS MATERIALIZED (
+            SELECT run_id FROM reconciliations WHERE merchant_id = $1 AND run_id = $2 AND fence = $3 AND state = 'running' FOR UPDATE
+        ), f AS (
+            INSERT INTO discrepancies (merchant_id, discrepancy_id, order_id, provider, subject, found_by, kind, ours, theirs, digest, opened_at)
+            SELECT $1, i.discrepancy_id, i.order_id, $4, i.subject, 'reconciliation', i.kind, i.ours, i.theirs, decode(i.digest, 'hex'), $5
+            FROM held, json_to_recordset($6::text::json) AS i(discrepancy_id uuid, order_id uuid, subject text, kind text, ours jsonb, theirs jsonb, digest text)
+            ON CONFLICT (merchant_id, provider, subject, digest) WHERE resolved_by IS DISTINCT FROM 'reconciliation' DO NOTHING
+            RETURNING discrepancy_id
+        ), fe AS (
+            INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
+            SELECT $1, i.event_id, 'discrepancy.opened', i.event::json, $5
+            FROM f JOIN json_to_recordset($6::text::json) AS i(discrepancy_id uuid, event_id uuid, event text) USING (discrepancy_id)
+        ), c AS (
+            UPDATE discrepancies d SET resolved_at = $5, resolved_by = 'reconciliation', reason = i.reason
+            FROM held, json_to_recordset($7::text::json) AS i(discrepancy_id uuid, reason text)
+            WHERE d.merchant_id = $1 AND d.discrepancy_id = i.discrepancy_id AND d.resolved_at IS NULL
+            RETURNING d.discrepancy_id
+        ), ce AS (
+            INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
+            SELECT $1, i.event_id, 'discrepancy.resolved', i.event::json, $5
+            FROM c JOIN json_to_recordset($7::text::json) AS i(discrepancy_id uuid, event_id uuid, event text) USING (discrepancy_id)
+        )
+        UPDATE reconciliations r SET
+            leg = coalesce($8, r.leg), cursor = $9, questions = r.questions + $10, compared = r.compared + $11, behind = r.behind + $12,
+            repaired = r.repaired + $13, unreadable = r.unreadable + $14, unchecked = r.unchecked + $15,
+            opened = r.opened + (SELECT count(*) FROM f), closed = r.closed + (SELECT count(*) FROM c), disagree = r.disagree + $16,
+            balances = coalesce($17, r.balances), updated_at = $5, leased_until = CASE WHEN $18 THEN NULL ELSE $19::timestamptz END,
+            state = CASE WHEN $18 THEN 'finished' ELSE r.state END, finished_at = CASE WHEN $18 THEN $5 END
+        FROM held WHERE r.merchant_id = $1 AND r.run_id = held.run_id
+        RETURNING r.*
+        "#,
+        page.run.merchant_id,
+        page.run.run_id,
+        page.run.fence,
+        page.run.provider,
+        page.now,
+        found,
+        closed,
+        page.leg.map(|leg| leg.to_string()),
+        page.cursor,
+        page.counts.questions,
+        page.counts.compared,
+        page.counts.behind,
+        page.counts.repaired,
+        page.counts.unreadable,
+        page.counts.unchecked,
+        disagree,
+        page.balances,
+        over,
+        page.leased_until,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row)
+}
+
+/// Ends a run that cannot go on; or only lets it go, to be taken up again.
+pub async fn stop(connection: &mut PgConnection, run: &RunRow, failure: Option<&str>, now: OffsetDateTime) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE reconciliations SET leased_until = NULL, updated_at = $4, failure = $5,
+                state = CASE WHEN $5::text IS NULL THEN state ELSE 'failed' END, finished_at = CASE WHEN $5::text IS NOT NULL THEN $4::timestamptz END
+         WHERE merchant_id = $1 AND run_id = $2 AND fence = $3 AND state = 'running'",
+        run.merchant_id,
+        run.run_id,
+        run.fence,
+        now,
+        failure,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Runs of a merchant, newest first, at most `limit`.
+pub async fn list(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    starting_after: Option<RunId>,
+    limit: i64,
+) -> Result<Vec<RunRow>, StoreError> {
+    let rows = sqlx::query_as!(
+        RunRow,
+        "SELECT * FROM reconciliations WHERE merchant_id = $1 AND ($2::uuid IS NULL OR run_id < $2) ORDER BY run_id DESC LIMIT $3",
+        merchant.0,
+        starting_after.map(|id| id.0),
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// One run.
+pub async fn get(connection: &mut PgConnection, merchant: MerchantId, id: RunId) -> Result<Option<RunRow>, StoreError> {
+    let row = sqlx::query_as!(RunRow, "SELECT * FROM reconciliations WHERE merchant_id = $1 AND run_id = $2", merchant.0, id.0)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row)
+}
+
+/// Which orders a leg walks.
+#[derive(Clone, Copy, Debug)]
+pub enum Walk {
+    /// Payouts to addresses.
+    ToAddress,
+    /// Payouts to users.
+    ToUser,
+    /// Transfers.
+    Transfers,
+    /// Deposits that the provider knows by a number.
+    Deposits,
+}
+
+/// Orders of a period, by their ids, after one of them, at most `limit`.
+pub async fn orders_of_period(
+    connection: &mut PgConnection,
+    run: &RunRow,
+    walk: Walk,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Order>, StoreError> {
+    let (kind, to_address) = match walk {
+        Walk::ToAddress => ("payout", Some(true)),
+        Walk::ToUser => ("payout", Some(false)),
+        Walk::Transfers => ("transfer", None),
+        Walk::Deposits => ("deposit", None),
+    };
+    let rows = sqlx::query_as!(
+        OrderRow,
+        "SELECT * FROM orders
+         WHERE merchant_id = $1 AND provider = $2 AND kind = $3 AND order_id > $4 AND order_id < $5
+           AND ($6::boolean IS NULL OR (destination->>'type' = 'address') = $6)
+           AND (kind <> 'deposit' OR provider_reference IS NOT NULL)
+         ORDER BY order_id LIMIT $7",
+        run.merchant_id,
+        run.provider,
+        kind,
+        after.unwrap_or_else(|| first_id(run.period_from)),
+        first_id(run.period_to),
+        to_address,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    orders(rows)
+}
+
+/// The number before the first incoming movement that the provider saw in a period. `None`: there is none.
+pub async fn number_before(connection: &mut PgConnection, run: &RunRow) -> Result<Option<i64>, StoreError> {
+    let number = sqlx::query_scalar!(
+        "SELECT min(provider_receipt_id::bigint) - 1 FROM receipts
+         WHERE merchant_id = $1 AND provider = $2 AND receipt_id >= $3 AND provider_user IS NOT NULL",
+        run.merchant_id,
+        run.provider,
+        first_id(run.period_from),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(number)
+}
+
+/// What has been paid out of an account in a coin since a time.
+#[derive(Debug)]
+pub struct PaidOut {
+    /// The provider's id of the coin.
+    pub provider_coin_id: String,
+    /// How much, fees in the same coin included.
+    pub amount: Decimal,
+    /// Some of it had a fee that is not known to be in the same coin.
+    pub other_fees: bool,
+}
+
+/// What the payouts of an account came to by coin, of orders made since.
+pub async fn paid_out(connection: &mut PgConnection, run: &RunRow, since: OffsetDateTime) -> Result<Vec<PaidOut>, StoreError> {
+    let rows = sqlx::query_as!(
+        PaidOut,
+        r#"SELECT provider_coin_id, sum(amount) AS "amount!", bool_or(fee IS NULL AND destination->>'type' = 'address') AS "other_fees!"
+           FROM orders
+           WHERE merchant_id = $1 AND provider = $2 AND order_id >= $3 AND kind = 'payout' AND status = 'succeeded' AND final_at > $4
+           GROUP BY 1"#,
+        run.merchant_id,
+        run.provider,
+        first_id(since),
+        since,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// Coins in which something is open or in doubt, so that no balance can be expected.
+pub async fn coins_in_motion(connection: &mut PgConnection, run: &RunRow) -> Result<Vec<String>, StoreError> {
+    let coins = sqlx::query_scalar!(
+        r#"SELECT o.provider_coin_id AS "coin!" FROM tasks t JOIN orders o USING (merchant_id, order_id)
+         WHERE t.merchant_id = $1 AND o.provider = $2 AND o.kind <> 'deposit'
+         UNION
+         SELECT o.provider_coin_id FROM discrepancies d JOIN orders o USING (merchant_id, order_id)
+         WHERE d.merchant_id = $1 AND d.provider = $2 AND d.resolved_at IS NULL AND o.kind <> 'deposit'"#,
+        run.merchant_id,
+        run.provider,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(coins)
+}
+
+/// What the last run that asked was told of the payout account.
+pub async fn last_balances(connection: &mut PgConnection, run: &RunRow) -> Result<Option<Value>, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT balances AS "balances!" FROM reconciliations
+           WHERE merchant_id = $1 AND provider = $2 AND balances IS NOT NULL AND run_id <> $3
+           ORDER BY finished_at DESC NULLS LAST LIMIT 1"#,
+        run.merchant_id,
+        run.provider,
+        run.run_id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(found)
+}
