@@ -23,6 +23,7 @@ mod pause;
 mod pause_hicoin;
 mod pause_incoming;
 mod program;
+mod reconcile_command;
 mod stop;
 mod talk;
 mod webhook_command;

@@ -1,0 +1,47 @@
+//! `tillgate reconcile`, as the operator types it.
+
+use tillgate::sandbox::HicoinAlteration;
+
+use crate::hicoin::Way;
+use crate::house::{At, House, Plan};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_whether_both_sides_agree_and_what_to_do_where_they_do_not() {
+    let house = House::with(Plan::at(At::Hicoin)).await;
+    let gateway = house.serve("all").await;
+    house.register_customers().await;
+    for (way, trade_id) in [(Way::ToAddress, "one"), (Way::ToUser, "two"), (Way::BetweenUsers, "three")] {
+        house.pay_out(way, trade_id).await;
+        house.comes_to(trade_id, &["succeeded"]).await;
+    }
+    // What has just been made is left out of a period that ends by itself: lists may be late.
+    let whole = ["reconcile", "--merchant", "acme", "--from", "2020-01-01", "--to", "2100-01-01"];
+    let agree = house.run(&whole).await;
+    assert_eq!(agree.code, Some(0), "{}{}", agree.out, agree.err);
+    let row = agree.out.lines().nth(1).expect("a row");
+    assert!(row.starts_with("acme/hicoin") && row.contains("finished"), "{}", agree.out);
+    assert!(agree.err.contains("acme/hicoin: "), "a log gets lines: {}", agree.err);
+
+    let repeated = HicoinAlteration::OrderRepeated { request_id: "two".to_owned() };
+    house.sandbox.alter_hicoin(None, repeated).expect("an alteration");
+    let disagree = house.run(&whole).await;
+    assert_eq!(disagree.code, Some(3), "{}{}", disagree.out, disagree.err);
+    for said in ["critical", "duplicate", "acme/hicoin two", "Ask the provider"] {
+        assert!(disagree.out.contains(said), "{said:?} is not said: {}", disagree.out);
+    }
+
+    for (args, said) in [
+        (&["reconcile", "--merchant", "nobody"][..], "there is no merchant"),
+        (&["reconcile", "--provider", "paypal"], "there are fomo and hicoin"),
+        (&["reconcile", "--provider", "fomo"], "there is no such account"),
+        (&["reconcile", "--from", "yesterday"], "2026-11-20T12:00:00Z"),
+        (&["reconcile", "--from", "2026-11-20", "--to", "2026-11-20"], "--from must be before --to"),
+    ] {
+        let refused = house.run(args).await;
+        assert_eq!(refused.code, Some(1), "{args:?}");
+        assert!(refused.err.contains(said), "{args:?}: {}", refused.err);
+    }
+    gateway.program.terminate();
+    assert_eq!(gateway.program.end().await.code, Some(0));
+    house.close().await;
+}
