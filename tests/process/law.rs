@@ -30,7 +30,7 @@ pub async fn check_law(house: &House) {
          UNION ALL
          SELECT 'no attempt is open', trade_id FROM orders o JOIN attempts a USING (merchant_id, order_id) WHERE a.state = 'open'
          UNION ALL
-         SELECT 'nobody disagrees', trade_id FROM orders o JOIN discrepancies d USING (merchant_id, order_id)",
+         SELECT 'nobody disagrees', trade_id FROM orders o JOIN discrepancies d USING (merchant_id, order_id) WHERE d.resolved_at IS NULL",
     )
     .fetch_all(&mut database)
     .await

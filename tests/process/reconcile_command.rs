@@ -41,6 +41,11 @@ async fn it_says_whether_both_sides_agree_and_what_to_do_where_they_do_not() {
         assert_eq!(refused.code, Some(1), "{args:?}");
         assert!(refused.err.contains(said), "{args:?}: {}", refused.err);
     }
+    // The law at the end of each test wants nothing open.
+    let open = house.get("/v1/discrepancies?status=open").await;
+    let id = open.body["data"][0]["id"].as_str().expect("a discrepancy").to_owned();
+    let reason = serde_json::json!({ "reason": "Hicoin has taken the second one back" });
+    assert_eq!(house.post(&format!("/v1/discrepancies/{id}/resolve"), &reason).await.status, 200);
     gateway.program.terminate();
     assert_eq!(gateway.program.end().await.code, Some(0));
     house.close().await;
