@@ -18,6 +18,7 @@ pub mod discrepancy;
 pub mod endpoint;
 pub mod error;
 pub mod events;
+pub mod evidence;
 pub mod feed;
 pub mod link;
 pub mod look;

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::Context;
 use super::delivery::{self, Delivery};
 use super::error::FlowError;
+use super::evidence::{self, Evidence};
 use super::page;
 use crate::domain::agenda::{WaitingFor, waiting_for};
 use crate::domain::ids::{AttemptId, DeliveryId, EndpointId, EventId, MerchantId, ReceiptId, ReportId, TradeId};
@@ -57,6 +58,8 @@ pub struct Timeline {
     /// When we do something about it next. Null where nothing is left to do by ourselves.
     #[serde(with = "time::serde::rfc3339::option")]
     pub next_action_at: Option<OffsetDateTime>,
+    /// What its end rests on. Empty until it is final.
+    pub evidence: Vec<Evidence>,
     /// All that happened, first to last.
     pub entries: Vec<Entry>,
 }
@@ -90,6 +93,7 @@ pub async fn timeline(context: &Context, merchant: MerchantId, trade_id: &TradeI
     let task = tasks::of_order(&mut connection, merchant, order.id).await?;
     drop(connection);
     let deliveries = delivery::of_order(context, merchant, order.id).await?;
+    let evidence = evidence::of_end(context, &order, &steps, &reports, &receipts).await?;
     // Of one instant: what was said, then the step that it caused, then the call that follows.
     let mut entries: Vec<Entry> = reports.into_iter().map(report_entry).collect();
     entries.extend(receipts.iter().filter(|row| row.provider_user.is_some()).map(receipt_entry));
@@ -104,6 +108,7 @@ pub async fn timeline(context: &Context, merchant: MerchantId, trade_id: &TradeI
         stage: order.state.stage(),
         waiting_for: waiting_for(&order),
         next_action_at: task.map(|(due_at, _)| due_at),
+        evidence,
         entries,
     })
 }

@@ -3,6 +3,7 @@
 mod altered;
 mod clean;
 mod fomo;
+mod proofs;
 mod runs;
 
 use std::time::Duration;
