@@ -25,6 +25,7 @@ mod page;
 pub mod poll;
 pub mod read;
 pub mod receipt;
+pub mod retention;
 pub mod settle;
 pub mod setup;
 pub mod submit;
@@ -33,6 +34,7 @@ pub mod web;
 pub mod work;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -56,6 +58,8 @@ pub struct Context {
     pub vault: Vault,
     /// How long things take.
     pub timing: Timing,
+    /// How long events and their deliveries are kept at the least. Absent: for ever.
+    pub keep_events: Option<Duration>,
     /// Where providers and browsers reach us; ends with `/`.
     pub public_url: Url,
     /// The way to the providers.

@@ -18,6 +18,7 @@ pub mod links;
 pub mod orders;
 pub mod receipts;
 pub mod record;
+pub mod retention;
 pub mod rows;
 pub mod tasks;
 pub mod timeline;
