@@ -111,7 +111,7 @@ pub async fn fresh_database() -> String {
             db.migrate().await.expect("the schema");
             // As workers do. What is later than that is in the default, as it is where no worker has been.
             for month in Month::of(OffsetDateTime::from_unix_timestamp(START).expect("a time")).and_following(1) {
-                tillgate::store::retention::make_month(&mut *db.get().await.expect("a connection"), month).await.expect("a month");
+                tillgate::store::retention::make_month(&mut db.get().await.expect("a connection"), month).await.expect("a month");
             }
             db.close().await;
         })
