@@ -132,6 +132,9 @@ DECLARE
     to_id   uuid := first_id_at((month + interval '1 month') AT TIME ZONE 'UTC');
     whole   text;
 BEGIN
+    IF extract(day FROM month) <> 1 THEN
+        RAISE EXCEPTION 'a month is given by its first day, not by %', month;
+    END IF;
     IF to_regclass('events_' || suffix) IS NOT NULL THEN
         RETURN 'there';
     END IF;
@@ -170,6 +173,10 @@ DECLARE
     to_id   uuid := first_id_at((month + interval '1 month') AT TIME ZONE 'UTC');
     last    record;
 BEGIN
+    -- With any other the queue would be seen as it was before we waited.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'a month is dropped in a transaction of isolation level read committed only';
+    END IF;
     -- Before anybody has to wait for us.
     IF is_queued(from_id, to_id) THEN
         RETURN 'pending';
