@@ -36,6 +36,8 @@ pub struct Settings {
     pub webhooks: Webhooks,
     /// How both sides are compared.
     pub reconciliation: Reconciliation,
+    /// How long what the merchant was told is kept.
+    pub retention: Retention,
     /// What is logged.
     pub log: Log,
 }
@@ -147,6 +149,15 @@ pub struct Reconciliation {
     /// The least time between two questions of a run.
     #[serde(deserialize_with = "duration")]
     pub pause: Duration,
+}
+
+/// `[retention]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// How long events, their deliveries and their tries are kept at the least. Absent (`forever`): nothing is dropped.
+    #[serde(deserialize_with = "age")]
+    pub events: Option<Duration>,
 }
 
 /// `[log]`
@@ -273,6 +284,17 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
+/// A duration, or `forever`, which is none.
+fn age<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == "forever" {
+        return Ok(None);
+    }
+    humantime::parse_duration(&text)
+        .map(Some)
+        .map_err(|error| D::Error::custom(format!("{text:?} is neither forever nor a duration such as 400d: {error}")))
+}
+
 fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
     let items = list(deserializer)?;
     if items.is_empty() {
@@ -332,6 +354,8 @@ mod tests {
     fn the_defaults_need_only_what_has_no_default() {
         let settings = load(&[]).unwrap();
         assert_eq!(settings.timing.lookup_schedule.len(), 8);
+        assert_eq!(settings.retention.events, Some(Duration::from_hours(400 * 24)));
+        assert_eq!(load(&[("TILLGATE__RETENTION__EVENTS", "forever")]).unwrap().retention.events, None);
         assert!(settings.database_url().unwrap_err().to_string().contains("TILLGATE__DATABASE__URL"));
         assert!(settings.vault_key().unwrap_err().to_string().contains("vault.key"));
         assert!(settings.public_url().is_err());
@@ -357,6 +381,7 @@ mod tests {
             ("TILLGATE__TIMING__LEASE", "soon", "timing.lease"),
             ("TILLGATE__TIMING__LEESE", "5s", "leese"),
             ("TILLGATE__TIMING__POLL_SCHEDULE", "", "timing.poll_schedule"),
+            ("TILLGATE__RETENTION__EVENTS", "never", "retention.events"),
             ("TILLGATE__NONSENSE__X", "1", "nonsense"),
             ("TILLGATE__SERVER__PUBLIC_URL", "nowhere", "server.public_url"),
             ("TILLGATE__DATABASE__URL_FILE", "/nonexistent/file", "/nonexistent/file"),

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::agenda::Work;
 use crate::flows::deliver::{self, Line};
 use crate::flows::error::FlowError;
-use crate::flows::{Context, coins, feed, link, poll, reconcile, work};
+use crate::flows::{Context, coins, feed, link, poll, reconcile, retention, work};
 
 /// How often a loop looks when nobody wakes it.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -19,6 +19,8 @@ const PERIOD: Duration = Duration::from_millis(500);
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// How often it is looked whether both sides are to be compared.
 const RECONCILING: Duration = Duration::from_mins(1);
+/// How often months of events are made and dropped.
+const RETENTION: Duration = Duration::from_hours(1);
 
 /// Starts all loops. They stop claiming work when `stop` is cancelled; `tracker` knows when what
 /// they had claimed is finished.
@@ -72,6 +74,11 @@ pub fn start(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationT
     tracker.spawn(run_every(HOUSEKEEPING, Arc::default(), stop.clone(), move || {
         let (context, token) = (shared.clone(), token.clone());
         async move { coins::refresh_due(&context, &token).await }
+    }));
+    let shared = context.clone();
+    tracker.spawn(run_every(RETENTION, Arc::default(), stop.clone(), move || {
+        let context = shared.clone();
+        async move { retention::keep(&context).await }
     }));
 }
 

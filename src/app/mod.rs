@@ -54,6 +54,7 @@ pub fn context(settings: &Settings, clock: Clock) -> anyhow::Result<Context> {
             "configuration key timing.lease: must be longer than timing.provider_timeout, else others take over calls that are still open"
         );
     }
+    let keep_events = keep_events(settings)?;
     let allowed = Networks::new(settings.webhooks.allowed_networks.clone());
     Ok(Context {
         db: Db::open(settings.database_url()?, settings.database.max_connections, settings.database.acquire_timeout)
@@ -69,6 +70,7 @@ pub fn context(settings: &Settings, clock: Clock) -> anyhow::Result<Context> {
             pause: settings.reconciliation.pause,
         },
         timing,
+        keep_events,
         clock,
         public_url: with_slash(public_url),
         tenants: Tenants::default(),
@@ -76,6 +78,18 @@ pub fn context(settings: &Settings, clock: Clock) -> anyhow::Result<Context> {
         wake: Wake::default(),
         tasks: TaskTracker::default(),
     })
+}
+
+/// How long events are kept: in no case are they old enough while their deliveries are tried as a matter of course.
+fn keep_events(settings: &Settings) -> anyhow::Result<Option<Duration>> {
+    let schedule: Duration = settings.timing.webhook_schedule.iter().sum();
+    if settings.retention.events.is_some_and(|age| age <= schedule) {
+        anyhow::bail!(
+            "configuration key retention.events: must be longer than timing.webhook_schedule takes in all ({}), for events are delivered so long;              400d is the default, and forever drops nothing",
+            humantime::format_duration(schedule)
+        );
+    }
+    Ok(settings.retention.events)
 }
 
 /// The keys; a wrong one is named.

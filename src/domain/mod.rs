@@ -16,6 +16,7 @@ pub mod event;
 pub mod hearing;
 pub mod ids;
 pub mod money;
+pub mod month;
 pub mod order;
 pub mod receipt;
 pub mod reconciliation;

@@ -29,8 +29,8 @@ const OF_ONE: i64 = 8;
 const OF_ONE_FAILING: i64 = 1;
 /// So many are on their way at once from one process, in one line.
 const AT_ONCE: usize = 256;
-/// A sending takes 15 seconds at the most; a lease is longer.
-const SHORTEST_LEASE: Duration = Duration::from_secs(20);
+/// A lease is longer than a sending can take.
+const SHORTEST_LEASE: Duration = webhooks::TOTAL_TIMEOUT.saturating_add(Duration::from_secs(5));
 /// After so many failures in a row an endpoint is said to fail.
 const PATIENCE: i32 = 5;
 /// How often a line looks for more while it waits for answers.

@@ -5,8 +5,8 @@ use super::error::FlowError;
 use super::page;
 use crate::domain::ids::{EventId, MerchantId};
 use crate::domain::wanted::Wanted;
+use crate::store::events;
 pub use crate::store::events::EventRow;
-use crate::store::events::{self, Place};
 
 /// Events behind this one, oldest first, at most `limit`; and whether there are more.
 pub async fn list(
@@ -18,11 +18,25 @@ pub async fn list(
 ) -> Result<(Vec<EventRow>, bool), FlowError> {
     let mut connection = context.db.get().await?;
     let place = match starting_after {
-        None => Place::start(),
-        Some(event) => events::place_of(&mut connection, merchant, event).await?.ok_or_else(unknown)?,
+        None => events::start(&mut connection).await?,
+        Some(event) => match events::place_of(&mut connection, merchant, event).await? {
+            Some(place) => place,
+            None if events::was_dropped(&mut connection, event).await? => return Err(removed()),
+            None => return Err(unknown()),
+        },
     };
     let found = events::after(&mut connection, merchant, &place, wanted.map(Wanted::patterns), page::asked(limit)).await?;
     Ok(page::shown(found, limit))
+}
+
+/// What was behind it is not all there any more, and nobody can say what the reader has missed.
+fn removed() -> FlowError {
+    FlowError::field(
+        "starting_after",
+        "event_removed",
+        "events of that time were removed for their age, and you may have missed some: begin again without starting_after, which gives \
+         the oldest that are kept, and read the orders themselves for what was before",
+    )
 }
 
 /// Going on from anywhere else would skip something.

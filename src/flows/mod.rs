@@ -28,6 +28,7 @@ pub mod poll;
 pub mod read;
 pub mod receipt;
 pub mod reconcile;
+pub mod retention;
 pub mod settle;
 pub mod setup;
 pub mod submit;
@@ -36,6 +37,7 @@ pub mod web;
 pub mod work;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -59,6 +61,8 @@ pub struct Context {
     pub vault: Vault,
     /// How long things take.
     pub timing: Timing,
+    /// How long events and their deliveries are kept at the least. Absent: for ever.
+    pub keep_events: Option<Duration>,
     /// Where providers and browsers reach us; ends with `/`.
     pub public_url: Url,
     /// The way to the providers.

@@ -66,7 +66,7 @@ impl EventQuery {
 /// before what you have read. An event is here moments after its webhook was sent, or before.
 #[utoipa::path(tag = "events", params(EventQuery),
     responses((status = 200, body = List<Event>),
-        (status = 422, description = "`validation_failed`, `event_unknown`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation_failed`, `event_unknown`, `event_removed`", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["orders:read"])))]
 #[get("/v1/events")]

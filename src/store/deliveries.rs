@@ -76,7 +76,7 @@ pub async fn list(
            LEFT JOIN orders o ON o.merchant_id = d.merchant_id AND o.order_id = d.order_id
            LEFT JOIN webhook_queue q ON q.merchant_id = d.merchant_id AND q.delivery_id = d.delivery_id
            WHERE d.merchant_id = $1 AND ($2::uuid IS NULL OR d.endpoint_id = $2) AND ($3::text[] IS NULL OR d.state = ANY($3))
-             AND ($4::uuid IS NULL OR d.delivery_id < $4)
+             AND d.delivery_id < coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
            ORDER BY d.delivery_id DESC
            LIMIT $5"#,
         merchant.0,
@@ -116,7 +116,7 @@ pub async fn id_of(
     endpoint: EndpointId,
 ) -> Result<Option<Uuid>, StoreError> {
     let id = sqlx::query_scalar!(
-        "SELECT delivery_id FROM webhook_deliveries WHERE merchant_id = $1 AND event_id = $2 AND endpoint_id = $3",
+        "SELECT delivery_id FROM webhook_deliveries WHERE merchant_id = $1 AND delivery_id = delivery_id_of($2, $3)",
         merchant.0,
         event.0,
         endpoint.0,
@@ -134,6 +134,7 @@ pub async fn of_order(connection: &mut PgConnection, merchant: MerchantId, order
                   q.due_at AS "due_at?"
            FROM events e
            JOIN webhook_deliveries d ON d.merchant_id = e.merchant_id AND d.event_id = e.event_id
+                AND d.delivery_id BETWEEN first_delivery_of(e.event_id) AND last_delivery_of(e.event_id)
            LEFT JOIN webhook_queue q ON q.merchant_id = d.merchant_id AND q.delivery_id = d.delivery_id
            WHERE e.merchant_id = $1 AND e.order_id = $2
            ORDER BY e.sequence DESC, d.delivery_id DESC
@@ -176,8 +177,10 @@ pub async fn reopen(
         r#"WITH d AS (
              UPDATE webhook_deliveries d SET state = 'pending', finished_at = NULL
              FROM webhook_endpoints n
-             WHERE d.merchant_id = $1 AND d.endpoint_id = $2 AND ($3::uuid IS NULL OR d.delivery_id = $3)
-               AND d.state = ANY($4) AND ($5::timestamptz IS NULL OR d.created_at >= $5)
+             WHERE d.merchant_id = $1 AND d.endpoint_id = $2 AND d.state = ANY($4) AND ($5::timestamptz IS NULL OR d.created_at >= $5)
+               -- Only these months are looked into. Ids can be made a little before the time that is written down.
+               AND d.delivery_id >= coalesce($3::uuid, first_id_at($5 - interval '1 hour'), '00000000-0000-0000-0000-000000000000')
+               AND d.delivery_id <= coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
                AND n.merchant_id = d.merchant_id AND n.endpoint_id = d.endpoint_id AND n.state <> 'disabled' AND n.deleted_at IS NULL
              RETURNING d.merchant_id, d.endpoint_id, d.delivery_id, d.event_id
          ), q AS (

@@ -19,6 +19,7 @@ pub mod orders;
 pub mod receipts;
 pub mod reconciliations;
 pub mod record;
+pub mod retention;
 pub mod rows;
 pub mod tasks;
 pub mod timeline;

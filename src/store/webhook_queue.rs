@@ -214,7 +214,8 @@ pub async fn record(
               AND q.place > m.place AND q.due_at > $6 AND q.leased_until IS NULL AND q.tries = 0
         ), d AS (
             UPDATE webhook_deliveries d SET state = $8, attempts = d.attempts + 1, finished_at = CASE WHEN $7 IS NULL THEN $6 END
-            FROM mine m WHERE d.merchant_id = m.merchant_id AND d.delivery_id = m.delivery_id
+            -- The id as it was claimed, too: only its month is looked into.
+            FROM mine m WHERE d.merchant_id = m.merchant_id AND d.delivery_id = m.delivery_id AND d.delivery_id = $17
             RETURNING d.merchant_id, d.delivery_id, d.attempts
         ), a AS (
             INSERT INTO webhook_attempts (merchant_id, delivery_id, number, status, latency_ms, answer, failure, at)
@@ -268,6 +269,7 @@ pub async fn record(
         record.answer,
         record.failure,
         patience,
+        claimed.delivery_id.0,
     )
     .fetch_one(connection)
     .await?;

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use super::UrlError;
+use super::send::{CONNECT_TIMEOUT, TOTAL_TIMEOUT};
 
 /// Why there is no answer. Displays as a sentence for the merchant, without addresses and without anything of the request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +18,10 @@ pub enum Failure {
     /// The host's name has no address. Nothing was sent.
     #[error("the host's name could not be resolved: check the spelling of the URL and the host's DNS records")]
     UnknownHost,
-    /// No connection within 3 s. Nothing was sent.
+    /// No connection in the time for one. Nothing was sent.
     #[error(
-        "there was no connection within 3 seconds, TLS handshake included: check that the host is up, and that its firewall lets the gateway in"
+        "there was no connection within {} seconds, TLS handshake included: check that the host is up, and that its firewall lets the gateway in",
+        CONNECT_TIMEOUT.as_secs()
     )]
     ConnectTimeout,
     /// No connection. Nothing was sent.
@@ -30,8 +32,11 @@ pub enum Failure {
         "the TLS handshake failed ({0}): check that the host's certificate is valid, is for this name, and is sent with its intermediates"
     )]
     Tls(String),
-    /// No answer within 15 s.
-    #[error("no answer came within 15 seconds: answer with 200 as soon as the event is stored, and work on it afterwards")]
+    /// No answer in the time for all of it.
+    #[error(
+        "no answer came within {} seconds: answer with 200 as soon as the event is stored, and work on it afterwards",
+        TOTAL_TIMEOUT.as_secs()
+    )]
     Timeout,
     /// The connection ended before an answer came.
     #[error("the connection was closed before an answer came: look for a crash or a limit in the receiver, or in a proxy before it")]

@@ -25,7 +25,7 @@ pub mod verify;
 pub use failure::Failure;
 pub use networks::Networks;
 pub use secret::{Secret, SecretError};
-pub use send::{Attempt, Outcome, Request, Sender};
+pub use send::{Attempt, Outcome, Request, Sender, TOTAL_TIMEOUT};
 pub use signature::sign;
 pub use target::{UrlError, check_url};
 pub use verify::{Finding, diagnose};

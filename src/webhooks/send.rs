@@ -15,9 +15,9 @@ use super::{Failure, ID, Networks, SIGNATURE, TIMESTAMP, failure};
 use crate::domain::clock::Clock;
 
 /// A host that accepts no connection for so long is down.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// All of an attempt: the name's addresses, the connection, the request, the answer and its body.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Below the shortest keep-alive of common servers (5 s), so that a request seldom meets a connection that is being closed.
 const IDLE_CONNECTIONS: Duration = Duration::from_secs(4);
 /// So much of an answer is kept, in bytes of UTF-8.

@@ -16,11 +16,12 @@ use tillgate::app::{self};
 use tillgate::config::Settings;
 use tillgate::domain::agenda::Work;
 use tillgate::domain::clock::Clock;
+use tillgate::domain::month::Month;
 use tillgate::domain::order::Provider;
 use tillgate::flows::deliver::{self, Line};
 use tillgate::flows::setup::{self, KeyWish, MerchantDocument};
 use tillgate::flows::tenant::Scope;
-use tillgate::flows::{Context, feed, link, poll, work};
+use tillgate::flows::{Context, feed, link, poll, retention, work};
 use tillgate::http::{self, auth::TrustedProxies};
 use tillgate::sandbox::{CallbackFault, ClientSetup, HicoinApp, Options, Sandbox};
 use tillgate::webhooks::Sender;
@@ -108,15 +109,28 @@ pub async fn fresh_database() -> String {
             let url = postgres().url("template_house").into();
             let db = tillgate::store::Db::open(&url, 1, Duration::from_secs(5)).expect("a pool");
             db.migrate().await.expect("the schema");
+            // As workers do. What is later than that is in the default, as it is where no worker has been.
+            for month in Month::of(OffsetDateTime::from_unix_timestamp(START).expect("a time")).and_following(1) {
+                tillgate::store::retention::make_month(&mut db.get().await.expect("a connection"), month).await.expect("a month");
+            }
             db.close().await;
         })
         .await;
-    static LAST: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let name = format!("test_{}", LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
     // One at a time: a template must not be in use while it is copied.
     static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _one = ONE.lock().await;
-    execute(&format!("CREATE DATABASE {name} TEMPLATE template_house")).await;
+    new_database("TEMPLATE template_house").await
+}
+
+/// The address of a database without any schema.
+pub async fn empty_database() -> String {
+    new_database("").await
+}
+
+async fn new_database(options: &str) -> String {
+    static LAST: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let name = format!("test_{}", LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+    execute(&format!("CREATE DATABASE {name} {options}")).await;
     postgres().url(&name)
 }
 
@@ -331,6 +345,11 @@ impl TestApp {
         }
     }
 
+    /// A worker makes the months of events that come, and drops the old ones. Gives the number of both.
+    pub async fn retain(&self) -> usize {
+        retention::keep(&self.context).await.expect("a worker's step")
+    }
+
     /// Workers keep links fresh.
     pub async fn refresh_links(&self) -> usize {
         link::refresh_due(&self.context, &CancellationToken::new()).await.expect("a worker's step")
@@ -477,8 +496,17 @@ async fn check_law(app: &TestApp) {
          WHERE (SELECT array_agg(sequence ORDER BY sequence) FROM steps s WHERE s.merchant_id = o.merchant_id AND s.order_id = o.order_id)
                IS DISTINCT FROM (SELECT array_agg(n) FROM generate_series(1, o.sequence) n)
          UNION ALL
-         SELECT 'an event for each step', trade_id FROM orders o
-         WHERE (SELECT count(*) FROM events e WHERE e.merchant_id = o.merchant_id AND e.order_id = o.order_id) <> o.sequence
+         SELECT 'an event for each step that is not too old', trade_id FROM orders o JOIN steps s USING (merchant_id, order_id)
+         WHERE NOT EXISTS (SELECT FROM dropped_months WHERE month = date_trunc('month', s.created_at AT TIME ZONE 'UTC')::date)
+           AND (SELECT count(*) FROM events e WHERE e.merchant_id = s.merchant_id AND e.order_id = s.order_id AND e.sequence = s.sequence) <> 1
+         UNION ALL
+         SELECT 'no event without its step', event_type FROM events e
+         WHERE order_id IS NOT NULL AND NOT EXISTS (
+             SELECT FROM steps s WHERE s.merchant_id = e.merchant_id AND s.order_id = e.order_id AND s.sequence = e.sequence)
+         UNION ALL
+         SELECT 'what is queued is a delivery of an event', q.delivery_id::text FROM webhook_queue q
+         WHERE NOT EXISTS (SELECT FROM webhook_deliveries d JOIN events e USING (merchant_id, event_id)
+                           WHERE d.merchant_id = q.merchant_id AND d.delivery_id = q.delivery_id AND d.event_id = q.event_id)
          UNION ALL
          SELECT 'the last step is where the order is', trade_id FROM orders o
          WHERE NOT EXISTS (SELECT FROM steps s WHERE s.merchant_id = o.merchant_id AND s.order_id = o.order_id

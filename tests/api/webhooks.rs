@@ -7,6 +7,7 @@ mod fairness;
 mod order;
 mod receiver;
 mod replay;
+mod retention;
 
 use std::time::Duration;
 

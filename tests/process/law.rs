@@ -16,7 +16,8 @@ pub async fn check_law(house: &House) {
                IS DISTINCT FROM (SELECT array_agg(n) FROM generate_series(1, o.sequence) n)
          UNION ALL
          SELECT 'an event for each step', trade_id FROM orders o
-         WHERE (SELECT count(*) FROM events e WHERE e.merchant_id = o.merchant_id AND e.order_id = o.order_id) <> o.sequence
+         WHERE (SELECT array_agg(e.sequence ORDER BY e.sequence) FROM events e WHERE e.merchant_id = o.merchant_id AND e.order_id = o.order_id)
+               IS DISTINCT FROM (SELECT array_agg(n) FROM generate_series(1, o.sequence) n)
          UNION ALL
          SELECT 'received is the sum of receipts', trade_id FROM orders o
          WHERE kind = 'deposit' AND amount_received <>

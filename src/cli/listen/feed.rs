@@ -117,7 +117,7 @@ impl Feed {
                 "the key in {name} may not read events: it needs the scope orders:read. \
                  The operator makes another with `tillgate key create --merchant NAME --scopes orders:read`"
             )),
-            (422, Some("event_unknown")) => FeedError::Final(format!(
+            (422, Some("event_unknown" | "event_removed")) => FeedError::Final(format!(
                 "the gateway does not know the event {}, behind which this would go on: it is another merchant's or another gateway's, or was \
                  removed for its age. Take another --state file (or remove this one), and say with --since start or --since now where to begin",
                 cursor.unwrap_or_default()

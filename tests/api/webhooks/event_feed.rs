@@ -10,7 +10,7 @@ use super::{asked, paid, start};
 use crate::harness::TestApp;
 
 /// All that was written so far can be read: no older transaction is open on the server, which other tests use, too.
-async fn come_to_light(app: &TestApp) {
+pub async fn come_to_light(app: &TestApp) {
     let mut database = app.database().await;
     for _ in 0..100_000 {
         let query = "SELECT coalesce(max(xid) < pg_snapshot_xmin(pg_current_snapshot()), true) FROM events";
@@ -22,13 +22,13 @@ async fn come_to_light(app: &TestApp) {
     panic!("a transaction is open for ever");
 }
 
-async fn page(app: &TestApp, query: &str) -> Vec<Value> {
+pub async fn page(app: &TestApp, query: &str) -> Vec<Value> {
     let page = app.get(&format!("/v1/events?{query}")).await;
     assert_eq!(page.status, 200, "{}", page.body);
     page.body["data"].as_array().expect("a list").clone()
 }
 
-fn ids(events: &[Value]) -> Vec<&str> {
+pub fn ids(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["id"].as_str().expect("an id")).collect()
 }
 
@@ -119,7 +119,7 @@ async fn the_feed_says_what_the_webhooks_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_and_filters_go_on_from_the_last_one_read() {
+pub async fn pages_and_filters_go_on_from_the_last_one_read() {
     let (app, _, endpoint) = start().await;
     for number in 0..3 {
         paid(&app, &format!("p-{number}")).await;
