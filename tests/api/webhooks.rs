@@ -4,6 +4,7 @@ mod answers;
 mod endpoints;
 mod event_feed;
 mod fairness;
+mod load;
 mod order;
 mod receiver;
 mod replay;

@@ -59,8 +59,8 @@ pub struct Hook {
     pub url: String,
     port: u16,
     shelf: Arc<Mutex<Shelf>>,
-    /// Tells what those are answered that hang.
-    let_go: broadcast::Sender<u16>,
+    /// Tells what those are answered that hang: all, or the request of this number.
+    let_go: broadcast::Sender<(Option<usize>, u16)>,
     task: JoinHandle<()>,
 }
 
@@ -68,7 +68,7 @@ impl Hook {
     pub async fn open() -> Self {
         let port = free_port();
         let shelf = Arc::new(Mutex::new(Shelf { got: Vec::new(), rule: Box::new(|_| Reply::Status(200)) }));
-        let let_go = broadcast::Sender::new(1);
+        let let_go = broadcast::Sender::new(8);
         let task = tokio::spawn(accept(bind(port).await, Arc::clone(&shelf), let_go.clone()));
         let base = format!("http://localhost:{port}");
         Self { url: format!("{base}/hook?token=canary"), base, port, shelf, let_go, task }
@@ -104,7 +104,12 @@ impl Hook {
     /// Those that hang are answered this.
     pub fn let_go(&self, status: u16) {
         // An error means that nobody hangs.
-        let _ = self.let_go.send(status);
+        let _ = self.let_go.send((None, status));
+    }
+
+    /// The request of this number, the first being 0, is answered this.
+    pub fn let_one_go(&self, number: usize, status: u16) {
+        let _ = self.let_go.send((Some(number), status));
     }
 
     /// All that came.
@@ -137,14 +142,14 @@ async fn bind(port: u16) -> TcpListener {
     TcpListener::bind(("127.0.0.1", port)).await.expect("a port")
 }
 
-async fn accept(listener: TcpListener, shelf: Arc<Mutex<Shelf>>, let_go: broadcast::Sender<u16>) {
+async fn accept(listener: TcpListener, shelf: Arc<Mutex<Shelf>>, let_go: broadcast::Sender<(Option<usize>, u16)>) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(serve(stream, Arc::clone(&shelf), let_go.subscribe()));
     }
 }
 
 /// One request, one answer, one connection.
-async fn serve(mut stream: TcpStream, shelf: Arc<Mutex<Shelf>>, mut let_go: broadcast::Receiver<u16>) -> Option<()> {
+async fn serve(mut stream: TcpStream, shelf: Arc<Mutex<Shelf>>, mut let_go: broadcast::Receiver<(Option<usize>, u16)>) -> Option<()> {
     let (headers, body) = read(&mut stream).await?;
     let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let mut got = Got { id, headers, body, at: Clock::system().instant(), answered: None };
@@ -165,7 +170,7 @@ async fn serve(mut stream: TcpStream, shelf: Arc<Mutex<Shelf>>, mut let_go: broa
         Reply::Status(status) => (status, String::new()),
         Reply::Busy(seconds) => (503, format!("Retry-After: {seconds}\r\n")),
         Reply::Hang => tokio::select! {
-            status = let_go.recv() => (status.ok()?, String::new()),
+            status = told(&mut let_go, number) => (status?, String::new()),
             // The sender has gone.
             _ = stream.read_u8() => return None,
         },
@@ -173,6 +178,17 @@ async fn serve(mut stream: TcpStream, shelf: Arc<Mutex<Shelf>>, mut let_go: broa
     lock(&shelf).got[number].answered = Some(status);
     let head = format!("HTTP/1.1 {status} So\r\nLocation: /elsewhere\r\n{more}Content-Length: 0\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await.ok()
+}
+
+/// What a request that hangs is answered in the end.
+async fn told(let_go: &mut broadcast::Receiver<(Option<usize>, u16)>, own: usize) -> Option<u16> {
+    loop {
+        match let_go.recv().await {
+            Ok((number, status)) if number.is_none_or(|number| number == own) => return Some(status),
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return None,
+        }
+    }
 }
 
 async fn read(stream: &mut TcpStream) -> Option<(HeaderMap, Vec<u8>)> {
