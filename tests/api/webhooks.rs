@@ -8,6 +8,7 @@ mod load;
 mod order;
 mod receiver;
 mod replay;
+mod wrong;
 
 use std::time::Duration;
 

@@ -21,7 +21,7 @@ async fn dead_endpoints_cost_those_that_work_little() {
     measure(300).await;
 }
 
-/// `cargo test --locked --test api load -- --ignored --nocapture`; `TILLGATE_EVENTS` is the number of events, 10,000 by default.
+/// `make load`; `TILLGATE_EVENTS` is the number of events, 10,000 by default.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes minutes"]
 async fn ten_thousand_events_to_twenty_endpoints_of_which_five_are_dead() {
