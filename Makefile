@@ -1,7 +1,7 @@
 # Everyday commands; `make` alone explains them. The work is done by cargo and by the scripts in .ci/.
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain setup tools demo dev test check bench fmt prepare docs clean
+.PHONY: help toolchain setup tools demo dev test check bench load fmt prepare docs clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ check: setup tools ## Everything that the build server checks; the tests come la
 
 bench: setup ## Measure the pure parts: hearing a report, rendering an event, reading an amount
 	cargo bench --locked --bench pure
+
+load: setup ## Measure webhooks: 10,000 events to 20 endpoints, 5 of them dead (minutes; TILLGATE_EVENTS=2000 for fewer)
+	cargo test --locked --test api ten_thousand_events -- --ignored --nocapture
 
 fmt: toolchain ## Format the code
 	cargo fmt

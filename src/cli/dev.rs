@@ -69,6 +69,14 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
         playground.api,
         playground.kiosk_key.expose_secret()
     );
+    // As this process was called, for `make dev` installs nothing.
+    let program = std::env::args().next().unwrap_or_else(|| "tillgate".to_owned());
+    println!("To have {MERCHANT}'s webhooks sent to a receiver of yours, signed with a secret that it shows:\n");
+    println!(
+        "  TILLGATE_API_KEY={} {program} listen --url {} --forward-to http://localhost:3000/hook\n",
+        playground.key.expose_secret(),
+        playground.api
+    );
     signals.wait().await;
     playground.stop().await?;
     Ok(ExitCode::SUCCESS)

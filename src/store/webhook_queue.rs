@@ -2,7 +2,6 @@
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::StoreError;
 use crate::domain::delivery::EndpointState;
@@ -19,8 +18,8 @@ pub struct Claimed {
     pub delivery_id: DeliveryId,
     /// The event.
     pub event_id: EventId,
-    /// The row of the queue.
-    key: Key,
+    /// How often it was taken from the queue, with this time.
+    fence: i64,
     /// Failures since it was last put into the queue.
     pub tries: i32,
     /// Where it goes.
@@ -31,17 +30,10 @@ pub struct Claimed {
     pub sealed_secrets: Vec<Vec<u8>>,
 }
 
-#[derive(Clone, Debug)]
-struct Key {
-    object_id: Uuid,
-    place: i64,
-    fence: i64,
-}
-
 impl std::fmt::Debug for Claimed {
     /// Without the URL, which may hold a token.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Claimed({}, {:?})", self.delivery_id, self.key)
+        write!(formatter, "Claimed({}, {})", self.delivery_id, self.fence)
     }
 }
 
@@ -84,9 +76,9 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<(Vec<
             FROM busy JOIN webhook_endpoints n USING (merchant_id, endpoint_id)
             WHERE n.state = $3 AND n.deleted_at IS NULL AND (n.not_before IS NULL OR n.not_before <= $1)
         ), due AS (
-            SELECT f.merchant_id, f.endpoint_id, f.places, d.object_id, d.place, d.due_at
+            SELECT f.merchant_id, f.endpoint_id, f.places, d.at, d.object_id, d.place, d.due_at
             FROM free f CROSS JOIN LATERAL (
-                SELECT q.object_id, q.place, q.due_at FROM webhook_queue q
+                SELECT q.ctid AS at, q.object_id, q.place, q.due_at FROM webhook_queue q
                 WHERE q.merchant_id = f.merchant_id AND q.endpoint_id = f.endpoint_id AND q.due_at <= $1
                   -- What waits behind one that is on its way will not wait for long, and must not take the others' places here.
                   AND NOT EXISTS (SELECT FROM webhook_queue b
@@ -99,26 +91,30 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<(Vec<
             SELECT d.*, h.place AS head, h.due_at AS head_due, h.leased_until AS head_leased,
                    row_number() OVER (PARTITION BY d.merchant_id, d.endpoint_id, h.place = d.place ORDER BY d.due_at, d.place, d.object_id) AS turn
             FROM due d CROSS JOIN LATERAL (
+                -- The first row at or behind this object's: one of this object's, for `d` is there. Said like this, only the primary
+                -- key will do. By three equalities another index looks as good to a planner whose statistics are of an empty queue,
+                -- and reads all that waits for the endpoint, for each row.
                 SELECT q.place, q.due_at, q.leased_until FROM webhook_queue q
-                WHERE q.merchant_id = d.merchant_id AND q.endpoint_id = d.endpoint_id AND q.object_id = d.object_id
-                ORDER BY q.place LIMIT 1) h
+                WHERE (q.merchant_id, q.endpoint_id, q.object_id) >= (d.merchant_id, d.endpoint_id, d.object_id)
+                ORDER BY q.merchant_id, q.endpoint_id, q.object_id, q.place LIMIT 1) h
         ), put_off AS (
             -- Else each look would find them again before it comes to what can be sent.
             UPDATE webhook_queue q SET due_at = least(h.head_due, $6)
             FROM heads h
             WHERE h.head < h.place AND h.head_due > $1 AND (h.head_leased IS NULL OR h.head_leased <= $1)
-              AND q.merchant_id = h.merchant_id AND q.endpoint_id = h.endpoint_id AND q.object_id = h.object_id AND q.place = h.place
+              AND q.ctid = h.at
             RETURNING 1
         ), chosen AS (
-            SELECT merchant_id, endpoint_id, object_id, place FROM heads
+            SELECT at FROM heads
             WHERE head = place AND turn <= places
             ORDER BY turn, due_at
             LIMIT $5
         ), taken AS (
             UPDATE webhook_queue q SET due_at = $2, leased_until = $2, fence = q.fence + 1
             FROM chosen c
-            WHERE q.merchant_id = c.merchant_id AND q.endpoint_id = c.endpoint_id AND q.object_id = c.object_id AND q.place = c.place
-            RETURNING q.merchant_id, q.endpoint_id, q.object_id, q.place, q.delivery_id, q.event_id, q.tries, q.fence
+            -- Where it was when `due` locked it. One that was changed in that moment is not found, and taken next time.
+            WHERE q.ctid = c.at
+            RETURNING q.merchant_id, q.endpoint_id, q.delivery_id, q.event_id, q.tries, q.fence
         ), whole AS (
             SELECT t.*, n.url, e.body::text AS body,
                    ARRAY(SELECT s.sealed FROM webhook_secrets s
@@ -128,8 +124,8 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<(Vec<
             JOIN webhook_endpoints n ON n.merchant_id = t.merchant_id AND n.endpoint_id = t.endpoint_id
             JOIN events e ON e.merchant_id = t.merchant_id AND e.event_id = t.event_id
         )
-        SELECT p.count AS "put_off!", w.merchant_id AS "merchant_id?", w.endpoint_id AS "endpoint_id?", w.object_id AS "object_id?",
-               w.place AS "place?", w.delivery_id AS "delivery_id?", w.event_id AS "event_id?", w.tries AS "tries?", w.fence AS "fence?",
+        SELECT p.count AS "put_off!", w.merchant_id AS "merchant_id?", w.endpoint_id AS "endpoint_id?",
+               w.delivery_id AS "delivery_id?", w.event_id AS "event_id?", w.tries AS "tries?", w.fence AS "fence?",
                w.url AS "url?", w.body AS "body?", w.sealed_secrets AS "sealed_secrets?"
         FROM (SELECT count(*) AS count FROM put_off) p LEFT JOIN whole w ON true
         "#,
@@ -149,7 +145,7 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<(Vec<
             endpoint_id: EndpointId(row.endpoint_id?),
             delivery_id: DeliveryId(row.delivery_id?),
             event_id: EventId(row.event_id?),
-            key: Key { object_id: row.object_id?, place: row.place?, fence: row.fence? },
+            fence: row.fence?,
             tries: row.tries?,
             url: row.url?,
             body: row.body?,
@@ -194,70 +190,67 @@ pub async fn record(
     let written = sqlx::query_scalar!(
         r#"
         WITH mine AS (
+            -- By the delivery, for which one index alone will do. By the primary key the planner may err: see the heads of a claim.
             SELECT merchant_id, endpoint_id, object_id, place, delivery_id FROM webhook_queue
-            WHERE merchant_id = $1 AND endpoint_id = $2 AND object_id = $3 AND place = $4 AND fence = $5
+            WHERE merchant_id = $1 AND delivery_id = $2 AND fence = $3
             FOR UPDATE
         ), gone AS (
             DELETE FROM webhook_queue q USING mine m
-            WHERE $7::timestamptz IS NULL AND q.merchant_id = m.merchant_id AND q.endpoint_id = m.endpoint_id
-              AND q.object_id = m.object_id AND q.place = m.place
+            WHERE $5::timestamptz IS NULL AND q.merchant_id = m.merchant_id AND q.delivery_id = m.delivery_id
         ), again AS (
-            UPDATE webhook_queue q SET due_at = $7, leased_until = NULL, tries = q.tries + 1
+            UPDATE webhook_queue q SET due_at = $5, leased_until = NULL, tries = q.tries + 1
             FROM mine m
-            WHERE $7 IS NOT NULL AND q.merchant_id = m.merchant_id AND q.endpoint_id = m.endpoint_id
-              AND q.object_id = m.object_id AND q.place = m.place
+            WHERE $5 IS NOT NULL AND q.merchant_id = m.merchant_id AND q.delivery_id = m.delivery_id
         ), freed AS (
             -- What was put off behind it.
-            UPDATE webhook_queue q SET due_at = $6
+            UPDATE webhook_queue q SET due_at = $4
             FROM mine m
-            WHERE $7 IS NULL AND q.merchant_id = m.merchant_id AND q.endpoint_id = m.endpoint_id AND q.object_id = m.object_id
-              AND q.place > m.place AND q.due_at > $6 AND q.leased_until IS NULL AND q.tries = 0
+            WHERE $5 IS NULL AND q.merchant_id = m.merchant_id AND q.endpoint_id = m.endpoint_id AND q.object_id = m.object_id
+              AND q.place > m.place AND q.due_at > $4 AND q.leased_until IS NULL AND q.tries = 0
         ), d AS (
-            UPDATE webhook_deliveries d SET state = $8, attempts = d.attempts + 1, finished_at = CASE WHEN $7 IS NULL THEN $6 END
+            UPDATE webhook_deliveries d SET state = $6, attempts = d.attempts + 1, finished_at = CASE WHEN $5 IS NULL THEN $4 END
             -- The id as it was claimed, too: only its month is looked into.
-            FROM mine m WHERE d.merchant_id = m.merchant_id AND d.delivery_id = m.delivery_id AND d.delivery_id = $17
+            FROM mine m WHERE d.merchant_id = m.merchant_id AND d.delivery_id = m.delivery_id AND d.delivery_id = $2
             RETURNING d.merchant_id, d.delivery_id, d.attempts
         ), a AS (
             INSERT INTO webhook_attempts (merchant_id, delivery_id, number, status, latency_ms, answer, failure, at)
-            SELECT merchant_id, delivery_id, attempts, $12, $13, $14, $15, $6 FROM d
+            SELECT merchant_id, delivery_id, attempts, $10, $11, $12, $13, $4 FROM d
         ), n AS (
             UPDATE webhook_endpoints n SET
                 state = CASE
                     WHEN n.state = 'disabled' THEN n.state
-                    WHEN $10 THEN 'disabled'
+                    WHEN $8 THEN 'disabled'
                     WHEN n.state = 'paused' THEN n.state
-                    WHEN $9 THEN 'enabled'
-                    WHEN n.consecutive_failures + 1 >= $16 THEN 'failing'
+                    WHEN $7 THEN 'enabled'
+                    WHEN n.consecutive_failures + 1 >= $14 THEN 'failing'
                     ELSE n.state END,
                 reason = CASE
                     WHEN n.state = 'disabled' THEN n.reason
-                    WHEN $10 THEN 'it answered 410: it is gone'
+                    WHEN $8 THEN 'it answered 410: it is gone'
                     WHEN n.state = 'paused' THEN n.reason
-                    WHEN $9 THEN NULL
-                    WHEN n.consecutive_failures + 1 >= $16 THEN coalesce($15, 'it answered ' || $12::integer)
+                    WHEN $7 THEN NULL
+                    WHEN n.consecutive_failures + 1 >= $14 THEN coalesce($13, 'it answered ' || $10::integer)
                     ELSE n.reason END,
                 since = CASE
-                    WHEN n.state <> 'disabled' AND $10 THEN $6
-                    WHEN n.state = 'failing' AND $9 THEN $6
-                    WHEN n.state = 'enabled' AND NOT $9 AND n.consecutive_failures + 1 >= $16 THEN $6
+                    WHEN n.state <> 'disabled' AND $8 THEN $4
+                    WHEN n.state = 'failing' AND $7 THEN $4
+                    WHEN n.state = 'enabled' AND NOT $7 AND n.consecutive_failures + 1 >= $14 THEN $4
                     ELSE n.since END,
-                consecutive_failures = CASE WHEN $9 THEN 0 ELSE n.consecutive_failures + 1 END,
-                last_success_at = CASE WHEN $9 THEN $6 ELSE n.last_success_at END,
-                last_failure_at = CASE WHEN $9 THEN n.last_failure_at ELSE $6 END,
-                not_before = coalesce($11, n.not_before)
+                consecutive_failures = CASE WHEN $7 THEN 0 ELSE n.consecutive_failures + 1 END,
+                last_success_at = CASE WHEN $7 THEN $4 ELSE n.last_success_at END,
+                last_failure_at = CASE WHEN $7 THEN n.last_failure_at ELSE $4 END,
+                not_before = coalesce($9, n.not_before)
             FROM mine m
             WHERE n.merchant_id = m.merchant_id AND n.endpoint_id = m.endpoint_id
               -- While all goes well, one write in a while is enough.
-              AND (NOT $9 OR n.state = 'failing' OR n.consecutive_failures > 0
-                   OR n.last_success_at IS NULL OR n.last_success_at <= $6 - interval '10 seconds')
+              AND (NOT $7 OR n.state = 'failing' OR n.consecutive_failures > 0
+                   OR n.last_success_at IS NULL OR n.last_success_at <= $4 - interval '10 seconds')
         )
         SELECT count(*) AS "written!" FROM mine
         "#,
         claimed.merchant_id.0,
-        claimed.endpoint_id.0,
-        claimed.key.object_id,
-        claimed.key.place,
-        claimed.key.fence,
+        claimed.delivery_id.0,
+        claimed.fence,
         now,
         record.again,
         record.state,

@@ -9,13 +9,13 @@ use crate::harness::{TestApp, deposit_wish, payout_wish};
 
 /// Where a body goes, and one that is fine.
 #[derive(Clone, Debug)]
-struct Door {
-    path: String,
-    body: Value,
+pub struct Door {
+    pub path: String,
+    pub body: Value,
 }
 
 /// A field and a value that it must not have; `None` leaves it out.
-type Wrong = (&'static str, Option<Value>);
+pub type Wrong = (&'static str, Option<Value>);
 
 /// A gateway where everything that bodies go to is there: a link, orders and a discrepancy.
 async fn app() -> (TestApp, Door) {
@@ -60,16 +60,16 @@ fn resolutions() -> [Door; 2] {
 }
 
 /// Values that no text has, of which at most `longest` characters are taken.
-fn no_text(longest: usize) -> Vec<Value> {
+pub fn no_text(longest: usize) -> Vec<Value> {
     let long = "x".repeat(longest + 1);
     vec![json!(5), json!(12.5), json!(true), json!([]), json!(["x"]), json!({}), json!(""), json!("a\u{1}b"), json!("a\0b"), json!(long)]
 }
 
-fn optional(pointer: &'static str, values: Vec<Value>) -> Vec<Wrong> {
+pub fn optional(pointer: &'static str, values: Vec<Value>) -> Vec<Wrong> {
     values.into_iter().map(|value| (pointer, Some(value))).collect()
 }
 
-fn required(pointer: &'static str, values: Vec<Value>) -> Vec<Wrong> {
+pub fn required(pointer: &'static str, values: Vec<Value>) -> Vec<Wrong> {
     [vec![(pointer, None), (pointer, Some(Value::Null))], optional(pointer, values)].concat()
 }
 
@@ -82,7 +82,7 @@ fn amounts() -> Vec<Wrong> {
 }
 
 /// A JSON number that no machine number holds.
-fn big_number() -> Value {
+pub fn big_number() -> Value {
     serde_json::from_str("1e999").expect("a number")
 }
 
@@ -197,7 +197,7 @@ fn wrong_settlements() -> Vec<Wrong> {
 }
 
 /// The body with another value at this pointer.
-fn with(body: &Value, (pointer, value): &Wrong) -> Value {
+pub fn with(body: &Value, (pointer, value): &Wrong) -> Value {
     let mut body = body.clone();
     let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
     let parent = body.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
@@ -231,11 +231,16 @@ async fn traces(app: &TestApp) -> (Vec<i64>, usize) {
     (rows, app.sandbox.call_log().len())
 }
 
-/// Sends the body with each wrong field. Gives what was not answered as it must be.
+/// Posts the body with each wrong field. Gives what was not answered as it must be.
 async fn refusals(app: &TestApp, door: &Door, wrongs: &[Wrong]) -> Vec<String> {
+    refusals_by(app, "POST", door, wrongs).await
+}
+
+/// The same by another method.
+pub async fn refusals_by(app: &TestApp, method: &str, door: &Door, wrongs: &[Wrong]) -> Vec<String> {
     let mut complaints = Vec::new();
     for wrong in wrongs {
-        let answer = app.post(&door.path, &with(&door.body, wrong)).await;
+        let answer = app.call(method, &door.path, Some(&with(&door.body, wrong))).await;
         let named = answer.pointers() == [wrong.0];
         let problem = answer.no_problem(422, "validation_failed").or_else(|| (!named).then(|| format!("it names {:?}", answer.pointers())));
         let shown: String = format!("{wrong:?}").chars().take(80).collect();
@@ -470,7 +475,7 @@ fn wrong_filters(collection: &str) -> Vec<(&'static str, String)> {
     all.chain(cursors).chain([("surprise", "1".to_owned())]).collect()
 }
 
-async fn refused_queries(app: &TestApp, path: &str, wrongs: &[(&str, String)]) -> Vec<String> {
+pub async fn refused_queries(app: &TestApp, path: &str, wrongs: &[(&str, String)]) -> Vec<String> {
     let mut complaints = Vec::new();
     for (name, value) in wrongs {
         let joint = if path.contains('?') { '&' } else { '?' };
@@ -579,7 +584,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 /// The body of a door with some of its fields replaced by anything, or anything at all.
-fn any_body(door: Door) -> impl Strategy<Value = (String, Value)> {
+pub fn any_body(door: Door) -> impl Strategy<Value = (String, Value)> {
     let names: Vec<String> = door.body.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect();
     let changed = prop::collection::vec((prop::sample::select(names), any_json()), 0..3).prop_map(move |changes| {
         let mut body = door.body.clone();

@@ -4,10 +4,12 @@ mod answers;
 mod endpoints;
 mod event_feed;
 mod fairness;
+mod load;
 mod order;
 mod receiver;
 mod replay;
 mod retention;
+mod wrong;
 
 use std::time::Duration;
 

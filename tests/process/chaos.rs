@@ -32,15 +32,15 @@ const SHORT: [(&str, &str); 6] = [
 
 /// What those who act side by side tell each other.
 #[derive(Default)]
-struct Signs {
+pub struct Signs {
     /// All was asked for and paid in.
-    over: AtomicBool,
+    pub over: AtomicBool,
     /// A request has failed again and again: on a slow machine the gateways get time to answer.
     mercy: AtomicBool,
 }
 
 /// Numbers that look random and are the same for the same seed (SplitMix64).
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
     fn roll(&mut self) -> u64 {
@@ -51,11 +51,11 @@ impl Dice {
     }
 
     /// From `low`, below `high`.
-    fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.roll() % (high - low)
     }
 
-    fn wait(&mut self, most: u64) -> LocalBoxFuture<'static, ()> {
+    pub fn wait(&mut self, most: u64) -> LocalBoxFuture<'static, ()> {
         pass(Duration::from_millis(self.between(0, most))).boxed_local()
     }
 
@@ -64,16 +64,20 @@ impl Dice {
     }
 
     /// Dice of their own, for somebody who acts beside the others.
-    fn split(&mut self) -> Self {
+    pub fn split(&mut self) -> Self {
         Self(self.roll())
     }
 }
 
+/// The seeds that are asked for; one, if none is.
+pub fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    number("TILLGATE_SEED").map_or(1..1 + number("TILLGATE_SEEDS").unwrap_or(1), |seed| seed..seed + 1)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_and_paused_at_random_moments_everything_ends_well() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let seeds = number("TILLGATE_SEED").map_or(1..1 + number("TILLGATE_SEEDS").unwrap_or(1), |seed| seed..seed + 1);
-    for seed in seeds {
+    for seed in seeds() {
         let plays = [false, true].map(|refuses_duplicates| {
             let name = format!("seed {seed}, duplicates refused: {refuses_duplicates}");
             (name, play(seed, refuses_duplicates))
@@ -87,7 +91,7 @@ async fn play(seed: u64, refuses_duplicates: bool) {
     let mut dice = Dice(seed);
     let ports = [house.port, free_port()];
     let signs = Signs::default();
-    let trouble = join_all(ports.map(|port| fate(&house, port, dice.split(), &signs)));
+    let trouble = join_all(ports.map(|port| fate(&house, port, &SHORT, dice.split(), &signs)));
     let (mut chain, mut backend, mut weather) = (dice.split(), dice.split(), dice.split());
     let work = async {
         let storm = async {
@@ -157,9 +161,9 @@ fn fault(dice: &mut Dice) -> Fault {
 }
 
 /// Starts a gateway, and kills or pauses it again and again. Gives it back at work.
-async fn fate(house: &House, port: u16, mut dice: Dice, signs: &Signs) -> Gateway {
+pub async fn fate(house: &House, port: u16, settings: &[(&str, &str)], mut dice: Dice, signs: &Signs) -> Gateway {
     let bind = format!("127.0.0.1:{port}");
-    let variables = [&SHORT[..], &[("TILLGATE__SERVER__BIND", bind.as_str())]].concat();
+    let variables = [settings, &[("TILLGATE__SERVER__BIND", bind.as_str())]].concat();
     let mut gateway = house.serve_with("all", &variables).await;
     while !signs.over.load(Ordering::Relaxed) {
         dice.wait(1500).await;
@@ -230,7 +234,7 @@ async fn pay_in(house: &House, ports: [u16; 2], dice: &mut Dice, signs: &Signs) 
 }
 
 /// Asks until it is answered: a request may hang in a paused process, or go down with a killed one.
-async fn ask(house: &House, ports: [u16; 2], path: &str, wish: &Value, signs: &Signs) {
+pub async fn ask(house: &House, ports: [u16; 2], path: &str, wish: &Value, signs: &Signs) {
     let mut turn = 0;
     until(&format!("an answer to {wish}"), async || {
         let api = format!("http://127.0.0.1:{}", ports[turn % ports.len()]);

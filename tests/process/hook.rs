@@ -1,10 +1,14 @@
 //! A merchant's receiver of webhooks, small and without opinions: it keeps what came and answers what it is told to.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tillgate::domain::clock::Clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
 use crate::house::free_port;
@@ -16,16 +20,34 @@ pub struct Got {
     pub id: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// What it was answered. Absent: nothing.
+    /// When it came.
+    pub at: Instant,
+    /// What it was answered. Absent: nothing, so far.
     pub answered: Option<u16>,
 }
 
-#[derive(Debug)]
+/// What the receiver does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Answers with this status.
+    Status(u16),
+    /// Answers 503, and asks for so many seconds.
+    Busy(u64),
+    /// Keeps the sender waiting, until it is let go.
+    Hang,
+}
+
+type Rule = Box<dyn FnMut(&Got) -> Reply + Send>;
+
 struct Shelf {
     got: Vec<Got>,
-    status: u16,
-    /// The request of this number gets no answer, the first being 1. 0: all do.
-    hang_at: usize,
+    rule: Rule,
+}
+
+impl fmt::Debug for Shelf {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Shelf({} requests)", self.got.len())
+    }
 }
 
 /// The receiver. Dropping it closes it.
@@ -37,16 +59,19 @@ pub struct Hook {
     pub url: String,
     port: u16,
     shelf: Arc<Mutex<Shelf>>,
+    /// Tells what those are answered that hang: all, or the request of this number.
+    let_go: broadcast::Sender<(Option<usize>, u16)>,
     task: JoinHandle<()>,
 }
 
 impl Hook {
     pub async fn open() -> Self {
         let port = free_port();
-        let shelf = Arc::new(Mutex::new(Shelf { got: Vec::new(), status: 200, hang_at: 0 }));
-        let task = tokio::spawn(accept(bind(port).await, Arc::clone(&shelf)));
+        let shelf = Arc::new(Mutex::new(Shelf { got: Vec::new(), rule: Box::new(|_| Reply::Status(200)) }));
+        let let_go = broadcast::Sender::new(8);
+        let task = tokio::spawn(accept(bind(port).await, Arc::clone(&shelf), let_go.clone()));
         let base = format!("http://localhost:{port}");
-        Self { url: format!("{base}/hook?token=canary"), base, port, shelf, task }
+        Self { url: format!("{base}/hook?token=canary"), base, port, shelf, let_go, task }
     }
 
     /// Nobody listens any more.
@@ -57,17 +82,34 @@ impl Hook {
 
     /// Somebody listens again.
     pub async fn reopen(&mut self) {
-        self.task = tokio::spawn(accept(bind(self.port).await, Arc::clone(&self.shelf)));
+        self.task = tokio::spawn(accept(bind(self.port).await, Arc::clone(&self.shelf), self.let_go.clone()));
     }
 
-    /// From now on it answers this, also where it hung.
+    /// From now on it does this with what comes.
+    pub fn behave(&self, rule: impl FnMut(&Got) -> Reply + Send + 'static) {
+        lock(&self.shelf).rule = Box::new(rule);
+    }
+
+    /// From now on it answers this.
     pub fn answer(&self, status: u16) {
-        let mut shelf = lock(&self.shelf);
-        (shelf.status, shelf.hang_at) = (status, 0);
+        self.behave(move |_| Reply::Status(status));
     }
 
-    pub fn hang_at(&self, number: usize) {
-        lock(&self.shelf).hang_at = number;
+    /// From now on it does these one after the other, and then the last for ever.
+    pub fn replies(&self, replies: &[Reply]) {
+        let mut replies = replies.to_vec();
+        self.behave(move |_| if replies.len() > 1 { replies.remove(0) } else { replies[0] });
+    }
+
+    /// Those that hang are answered this.
+    pub fn let_go(&self, status: u16) {
+        // An error means that nobody hangs.
+        let _ = self.let_go.send((None, status));
+    }
+
+    /// The request of this number, the first being 0, is answered this.
+    pub fn let_one_go(&self, number: usize, status: u16) {
+        let _ = self.let_go.send((Some(number), status));
     }
 
     /// All that came.
@@ -100,28 +142,52 @@ async fn bind(port: u16) -> TcpListener {
     TcpListener::bind(("127.0.0.1", port)).await.expect("a port")
 }
 
-async fn accept(listener: TcpListener, shelf: Arc<Mutex<Shelf>>) {
+async fn accept(listener: TcpListener, shelf: Arc<Mutex<Shelf>>, let_go: broadcast::Sender<(Option<usize>, u16)>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(stream, Arc::clone(&shelf)));
+        tokio::spawn(serve(stream, Arc::clone(&shelf), let_go.subscribe()));
     }
 }
 
 /// One request, one answer, one connection.
-async fn serve(mut stream: TcpStream, shelf: Arc<Mutex<Shelf>>) -> Option<()> {
+async fn serve(mut stream: TcpStream, shelf: Arc<Mutex<Shelf>>, mut let_go: broadcast::Receiver<(Option<usize>, u16)>) -> Option<()> {
     let (headers, body) = read(&mut stream).await?;
     let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-    let answer = {
+    let mut got = Got { id, headers, body, at: Clock::system().instant(), answered: None };
+    let (reply, number) = {
         let mut shelf = lock(&shelf);
-        let answered = (shelf.hang_at != shelf.got.len() + 1).then_some(shelf.status);
-        shelf.got.push(Got { id, headers, body, answered });
-        answered
+        let reply = (shelf.rule)(&got);
+        got.answered = match reply {
+            Reply::Status(status) => Some(status),
+            Reply::Busy(_) => Some(503),
+            Reply::Hang => None,
+        };
+        // What was let go before this came is not meant for it.
+        let_go = let_go.resubscribe();
+        shelf.got.push(got);
+        (reply, shelf.got.len() - 1)
     };
-    match answer {
-        Some(status) => {
-            let head = format!("HTTP/1.1 {status} So\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            stream.write_all(head.as_bytes()).await.ok()
+    let (status, more) = match reply {
+        Reply::Status(status) => (status, String::new()),
+        Reply::Busy(seconds) => (503, format!("Retry-After: {seconds}\r\n")),
+        Reply::Hang => tokio::select! {
+            status = told(&mut let_go, number) => (status?, String::new()),
+            // The sender has gone.
+            _ = stream.read_u8() => return None,
+        },
+    };
+    lock(&shelf).got[number].answered = Some(status);
+    let head = format!("HTTP/1.1 {status} So\r\nLocation: /elsewhere\r\n{more}Content-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.ok()
+}
+
+/// What a request that hangs is answered in the end.
+async fn told(let_go: &mut broadcast::Receiver<(Option<usize>, u16)>, own: usize) -> Option<u16> {
+    loop {
+        match let_go.recv().await {
+            Ok((number, status)) if number.is_none_or(|number| number == own) => return Some(status),
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return None,
         }
-        None => stream.read_u8().await.ok().map(drop),
     }
 }
 

@@ -173,6 +173,11 @@ impl House {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// No process may write this.
+    pub fn keep_secret(&self, secret: &str) {
+        self.secrets().push(secret.to_owned());
+    }
+
     /// A key of the merchant, made by the command.
     pub async fn make_key(&self, scopes: &str) -> String {
         let made = self.launch(&["key", "create", "--merchant", "acme", "--scopes", scopes]).run().await;

@@ -31,6 +31,10 @@ pub async fn check_law(house: &House) {
          UNION ALL
          SELECT 'no attempt is open', trade_id FROM orders o JOIN attempts a USING (merchant_id, order_id) WHERE a.state = 'open'
          UNION ALL
+         SELECT 'what is on its way to an endpoint is queued, and nothing else is', delivery_id::text
+         FROM (SELECT merchant_id, delivery_id FROM webhook_deliveries WHERE state = 'pending') d
+         FULL JOIN webhook_queue q USING (merchant_id, delivery_id) WHERE d IS NULL OR q IS NULL
+         UNION ALL
          SELECT 'nobody disagrees', trade_id FROM orders o JOIN discrepancies d USING (merchant_id, order_id) WHERE d.resolved_at IS NULL",
     )
     .fetch_all(&mut database)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use tillgate::webhooks::Secret;
 
-use crate::hook::{Got, Hook};
+use crate::hook::{Got, Hook, Reply};
 use crate::house::{Gateway, House};
 use crate::program::{Ended, Launch, Program, until};
 use crate::talk::deposit_wish;
@@ -150,7 +150,7 @@ async fn after_kill_9_it_goes_on_where_it_was() {
     scene.deposits(&["one", "two", "three", "four"]).await;
     let events = ids(&scene.feed(8).await);
     // The receiver keeps the fourth event without an answer, and the process dies meanwhile.
-    scene.hook.hang_at(4);
+    scene.hook.replies(&[Reply::Status(200), Reply::Status(200), Reply::Status(200), Reply::Hang]);
     let program = scene.start(&["--since", "start", "--state", "listen.json"]);
     scene.hook.has(4).await;
     let killed = program.kill().await;

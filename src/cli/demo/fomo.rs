@@ -109,7 +109,7 @@ impl Play<'_> {
         self.post("/v1/deposits", &wish).await
     }
 
-    async fn payout(&self, trade_id: &str, amount: &str) -> anyhow::Result<Value> {
+    pub(super) async fn payout(&self, trade_id: &str, amount: &str) -> anyhow::Result<Value> {
         let destination = json!({ "type": "fomo_user", "user_id": ADA });
         let wish = json!({ "trade_id": trade_id, "provider": "fomo", "coin": "usdt", "amount": amount, "destination": destination });
         self.post("/v1/payouts", &wish).await

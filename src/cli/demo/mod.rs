@@ -4,6 +4,7 @@
 mod browser;
 mod fomo;
 mod hicoin;
+mod webhooks;
 mod youliao;
 
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use self::webhooks::Backend;
 use super::playground::{Playground, Wish};
 use crate::domain::clock::Clock;
 use crate::sandbox::Sandbox;
@@ -22,14 +24,16 @@ use crate::sandbox::Sandbox;
 /// How long the demo waits for an order to come to its end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Times of the demo: minutes become seconds.
-const TIMES: [(&str, &str); 6] = [
+/// Settings of the demo: minutes become seconds, and webhooks may go to this machine.
+const SETTINGS: [(&str, &str); 8] = [
     ("TILLGATE__TIMING__LOOKUP_SCHEDULE", "500ms,1s,2s"),
     ("TILLGATE__TIMING__POLL_SCHEDULE", "500ms,1s"),
     ("TILLGATE__TIMING__FEED_PERIOD", "500ms"),
     ("TILLGATE__TIMING__PROVIDER_TIMEOUT", "2s"),
     ("TILLGATE__TIMING__CALLBACK_GRACE", "1s"),
     ("TILLGATE__TIMING__LEASE", "5s"),
+    ("TILLGATE__TIMING__WEBHOOK_SCHEDULE", "1s,2s,4s"),
+    ("TILLGATE__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8"),
 ];
 
 /// An order of the demo and how it has to end.
@@ -53,7 +57,7 @@ impl Promise {
 /// Plays the demo. Succeeds only if every order ended as it must.
 pub async fn run() -> anyhow::Result<ExitCode> {
     say("Starting a private Postgres, the simulated wallets and the gateway ...");
-    let wish = Wish { data: None, port: 0, sandbox_port: 0, time_scale: 60, variables: TIMES.to_vec() };
+    let wish = Wish { data: None, port: 0, sandbox_port: 0, time_scale: 60, variables: SETTINGS.to_vec() };
     let playground = Playground::start(wish).await?;
     say(&format!(
         "The gateway answers at {}, FOMO at {}, Hicoin at {}, Youliao at {}.",
@@ -62,23 +66,27 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         playground.sandbox.hicoin_base_url(),
         playground.sandbox.youliao_base_url()
     ));
-    let played = story(&playground).await;
+    let backend = Backend::open()?;
+    let played = story(&playground, &backend).await;
     playground.stop().await?;
+    backend.close().await;
     Ok(if played? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn story(playground: &Playground) -> anyhow::Result<bool> {
+async fn story(playground: &Playground, backend: &Backend) -> anyhow::Result<bool> {
     let acme = Play::new(playground, &playground.key);
+    acme.subscribe(backend).await?;
     let mut at_acme = acme.at_fomo().await?;
     at_acme.extend(acme.at_hicoin().await?);
     acme.at_youliao().await?;
     let kiosk = Play::new(playground, &playground.kiosk_key);
     let at_kiosk = kiosk.in_the_browser().await?;
     acme.linked_at_hicoin().await?;
+    at_acme.push(acme.told(backend).await?);
 
     say("\norder                what happened            must be    is         executed");
-    let all = acme.rows(&at_acme).await? & kiosk.rows(&at_kiosk).await?;
-    say(if all { "\nEvery order stands where it must." } else { "\nAt least one order is WRONG." });
+    let all = acme.rows(&at_acme).await? & kiosk.rows(&at_kiosk).await? & acme.all_told(backend).await?;
+    say(if all { "\nEvery order stands where it must." } else { "\nAt least one line is WRONG." });
     Ok(all)
 }
 
@@ -104,10 +112,16 @@ impl<'a> Play<'a> {
 
     /// Waits until an order is as it should be.
     async fn until(&self, promise: &Promise, fine: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
+        let path = format!("/v1/{}/{}", promise.collection, promise.trade_id);
+        self.wait(&format!("something to happen to {}", promise.trade_id), async || Ok(fine(&self.get(&path).await?))).await
+    }
+
+    /// Waits until something is so.
+    async fn wait(&self, what: &str, so: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
         let end = self.clock.instant() + PATIENCE;
-        while !fine(&self.get(&format!("/v1/{}/{}", promise.collection, promise.trade_id)).await?) {
+        while !so().await? {
             if self.clock.instant() > end {
-                bail!("nothing happened to {}", promise.trade_id);
+                bail!("waited in vain for {what}");
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

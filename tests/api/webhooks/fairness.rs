@@ -15,13 +15,13 @@ async fn dead_endpoints_do_not_hold_up_those_that_work() {
         Endpoint::at(&app, &receiver.url, &["*"]).await;
         dead.push(receiver);
     }
-    for number in 0..40 {
+    for number in 0..20 {
         asked(&app, &format!("p-{number}")).await;
     }
     // The healthy one has everything before the first of the others has come to its end.
     let stopped = tokio::select! {
         done = app.deliver() => Err(done),
-        () = healthy.has(40) => Ok(()),
+        () = healthy.has(20) => Ok(()),
     };
     assert_eq!(stopped, Ok(()), "the healthy one waited for the dead ones");
     for receiver in &dead {
@@ -30,7 +30,7 @@ async fn dead_endpoints_do_not_hold_up_those_that_work() {
     // What was on its way when the test broke off comes back.
     app.advance(Duration::from_secs(30));
     app.deliver().await;
-    assert_eq!(endpoint.states(&app).await, ["delivered"; 40]);
+    assert_eq!(endpoint.states(&app).await, ["delivered"; 20]);
     app.finish().await;
 }
 

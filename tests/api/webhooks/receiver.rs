@@ -66,15 +66,27 @@ pub struct Receiver {
     seen: Arc<Mutex<Vec<Seen>>>,
     rule: Arc<Mutex<Rule>>,
     count: Arc<watch::Sender<usize>>,
+    /// It only counts what comes.
+    forgetful: bool,
 }
 
 impl Receiver {
     /// A backend that takes everything.
     pub async fn start() -> Self {
+        Self::of(false).await
+    }
+
+    /// One that takes very much and keeps nothing of it.
+    pub async fn forgetful() -> Self {
+        Self::of(true).await
+    }
+
+    async fn of(forgetful: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
         let rule: Rule = Box::new(|_| Reply::Status(200));
-        let receiver = Self { url, seen: Arc::default(), rule: Arc::new(Mutex::new(rule)), count: Arc::new(watch::Sender::new(0)) };
+        let receiver =
+            Self { url, seen: Arc::default(), rule: Arc::new(Mutex::new(rule)), count: Arc::new(watch::Sender::new(0)), forgetful };
         let shared = receiver.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -117,7 +129,9 @@ impl Receiver {
     async fn serve(self, mut stream: TcpStream) {
         while let Some(seen) = read(&mut stream).await {
             let reply = (self.rule.lock().expect("the rule"))(&seen);
-            self.seen.lock().expect("what came").push(seen);
+            if !self.forgetful {
+                self.seen.lock().expect("what came").push(seen);
+            }
             self.count.send_modify(|count| *count += 1);
             let answer = |status: u16| format!("HTTP/1.1 {status} X\r\ncontent-length: 2\r\n\r\nok").into_bytes();
             let (bytes, more) = match reply {
