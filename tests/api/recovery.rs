@@ -6,6 +6,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tillgate::domain::agenda::Work;
+use tillgate::domain::audit::By;
 use tillgate::flows::{Context, setup, work};
 use tillgate::sandbox::{Fault, Times};
 use tokio_util::sync::CancellationToken;
@@ -251,7 +252,7 @@ async fn what_did_not_leave_is_tried_again_later_and_later_and_sent_once_the_por
     app.payout("p-1").await;
     let port = free_port();
     let closed = json!({ "base_url": format!("http://127.0.0.1:{port}/fomo/") });
-    setup::apply(&app.context, &merchant("acme", &app.sandbox, &closed)).await.expect("another address");
+    setup::apply(&app.context, &By::operator("test"), &merchant("acme", &app.sandbox, &closed)).await.expect("another address");
     app.submit().await;
     for (wait, attempts) in [(4, 1), (1, 2), (14, 2), (1, 3), (29, 3), (1, 4)] {
         pass(&app, wait).await;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Record, TaskWrite, Version};
 use crate::domain::agenda::Work;
+use crate::domain::audit::Entry;
 use crate::domain::ids::{CustomerId, EventId, MerchantId, OrderId};
 use crate::domain::money::Amount;
 use crate::domain::order::{Claim, Failure, NextAction, Order};
@@ -97,6 +98,7 @@ pub(super) struct Row<'a> {
     finding_digest: Option<String>,
     finding_event_id: Option<Uuid>,
     finding_event: Option<&'a str>,
+    entry: Option<&'a Entry>,
 }
 
 impl<'a> Row<'a> {
@@ -181,6 +183,7 @@ impl<'a> Row<'a> {
             finding_digest: finding.map(|finding| bytes(&finding.2)),
             finding_event_id: finding.map(|finding| finding.3.0),
             finding_event: finding.map(|finding| finding.4.as_str()),
+            entry: record.entry,
         }
     }
 }
