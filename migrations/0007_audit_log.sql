@@ -10,6 +10,9 @@
 ALTER TABLE api_keys ADD COLUMN name text,
     ADD CONSTRAINT a_key_name_is_short CHECK (length(name) BETWEEN 1 AND 64);
 
+-- Somebody wants a payout sent again whose outcome nobody knows: who, when, why, and who agreed. Absent: nobody does.
+ALTER TABLE orders ADD COLUMN retry jsonb;
+
 CREATE TABLE audit_heads (
     merchant_id  uuid   NOT NULL,
     -- The newest row's number; 0 before there is one.

@@ -340,7 +340,7 @@ mod tests {
     }
 
     fn follow(rows: &[Row]) -> Result<Chain, Broken> {
-        rows.iter().try_fold(Chain::default(), |chain, row| chain.follow(row))
+        rows.iter().try_fold(Chain::default(), Chain::follow)
     }
 
     #[test]

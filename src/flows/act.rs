@@ -12,8 +12,9 @@ use crate::domain::audit::{By, Entry};
 use crate::domain::event::{DiscrepancyBody, EventBody};
 use crate::domain::ids::{DiscrepancyId, EventId, MerchantId, TradeId};
 use crate::domain::order::{Kind, Order};
+use crate::domain::recovery::is_absent;
 use crate::domain::report::{Channel, Decision, Report, Says};
-use crate::store::discrepancies;
+use crate::store::{discrepancies, tasks};
 
 /// Calls an order off, as long as no money can have moved. Calling off twice is calling off once.
 pub async fn cancel(context: &Context, merchant: MerchantId, by: &By, kind: Kind, trade_id: &TradeId) -> Result<Order, FlowError> {
@@ -48,10 +49,20 @@ pub async fn resolve(
         return Err(FlowError::field("/action", "action_not_supported", "a deposit can be confirmed or rejected"));
     }
     let entry = entry(context, by, &order, decision.into()).because(&reason);
-    let says = Says::Decision { decision, by: by.label().to_owned(), reason };
+    let absent = decision == Decision::Retry && absent(context, &order).await?;
+    let says = Says::Decision { decision, by: by.label().to_owned(), reason, absent };
     let order = hear(context, order, Report { channel: Channel::Operator, proven: true, says, evidence: None }, entry).await?;
     context.wake.submit.notify_one();
+    context.wake.look.notify_one();
+    context.wake.poll.notify_one();
     Ok(order)
+}
+
+/// Whether the provider is known to have no such movement: then one person is enough to send again.
+async fn absent(context: &Context, order: &Order) -> Result<bool, FlowError> {
+    let account = account_of(context, order).await?;
+    let progress = tasks::progress(&mut *context.db.get().await?, order.merchant_id, order.id).await?.unwrap_or_default();
+    Ok(is_absent(account.wallet.capabilities, &account.account.policy, progress, &context.timing))
 }
 
 async fn hear(context: &Context, order: Order, report: Report, entry: Entry) -> Result<Order, FlowError> {

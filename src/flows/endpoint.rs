@@ -142,7 +142,7 @@ pub async fn rotate(
     let entry = entry(context, merchant, by, endpoint, "rotate_secret");
     let entry = entry.after(json!({ "secret": secret_id.to_string(), "overlap_seconds": overlap.as_secs() }));
     let made =
-        endpoints::rotate(&mut connection, merchant, endpoint, (secret_id, &sealed), now + overlap, MOST_SECRETS, now, &entry).await?;
+        endpoints::rotate(&mut connection, merchant, endpoint, (secret_id, &sealed), (now + overlap, MOST_SECRETS), now, &entry).await?;
     match made {
         true => Ok((row, secret)),
         false => {

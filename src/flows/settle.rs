@@ -184,6 +184,7 @@ fn place(order: &Order) -> Value {
         "sequence": order.sequence,
         "amount_received": order.amount_received,
         "amount_confirmed": order.amount_confirmed,
+        "retry": order.retry,
     })
 }
 

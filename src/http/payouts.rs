@@ -192,10 +192,12 @@ pub async fn refresh(
 
 /// Decide what became of a payout
 ///
-/// For payouts that wait for a person. `retry` is refused while an earlier call may have moved money.
+/// For payouts that wait for a person. While an earlier call may have moved money, `retry` takes two: the first is kept
+/// in the order's `retry`, a second one by another key within 24 hours sends it again. One is enough where the wallet refuses
+/// repeated ids, is trusted to, and twice showed nothing.
 #[utoipa::path(tag = "payouts", params(("trade_id" = String, Path, description = "Your id of the payout")), request_body = Resolution,
     responses((status = 200, body = OrderBody),
-        (status = 409, description = "`order_not_in_review`, `might_pay_twice`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`order_not_in_review`, `second_operator_needed`, `might_pay_twice`", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["admin"])))]
 #[post("/v1/payouts/{trade_id}/resolve")]

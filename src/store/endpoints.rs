@@ -212,8 +212,7 @@ pub async fn rotate(
     merchant: MerchantId,
     endpoint: EndpointId,
     (secret, sealed): Sealed<'_>,
-    until: OffsetDateTime,
-    most: i64,
+    (until, most): (OffsetDateTime, i64),
     now: OffsetDateTime,
     entry: &Entry,
 ) -> Result<bool, StoreError> {

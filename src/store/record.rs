@@ -138,7 +138,7 @@ pub async fn record(
                 tolerance numeric, customer text, provider_user text, created_at timestamptz,
                 status text, stage text, amount_received numeric, amount_confirmed numeric, fee numeric, late boolean, next_action jsonb,
                 provider_reference text, txid text, confirmations integer, failure jsonb, claim jsonb, doubts smallint,
-                doubt_since timestamptz, is_final boolean, final_at timestamptz, expires_at timestamptz,
+                doubt_since timestamptz, retry jsonb, is_final boolean, final_at timestamptz, expires_at timestamptz,
                 channel text, reason text, event_id uuid, event_type text, event text,
                 report_id uuid, digest bytea, sealed_raw bytea, summary jsonb, verdict text, source text,
                 ended_id uuid, ended_state text, ended_detail text, opened_id uuid, opened_until timestamptz,
@@ -188,7 +188,7 @@ pub async fn record(
                 status = i.status, stage = i.stage, sequence = i.sequence, amount_received = i.amount_received,
                 amount_confirmed = i.amount_confirmed, fee = i.fee, late = i.late, next_action = i.next_action,
                 provider_reference = i.provider_reference, txid = i.txid, confirmations = i.confirmations, failure = i.failure,
-                claim = i.claim, doubts = i.doubts, doubt_since = i.doubt_since, is_final = i.is_final, final_at = i.final_at,
+                claim = i.claim, doubts = i.doubts, doubt_since = i.doubt_since, retry = i.retry, is_final = i.is_final, final_at = i.final_at,
                 expires_at = i.expires_at, updated_at = i.now
             FROM here i WHERE i.changed AND i.born IS NULL AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id
         ), s AS (

@@ -10,7 +10,7 @@ use crate::domain::agenda::Work;
 use crate::domain::audit::Entry;
 use crate::domain::ids::{CustomerId, EventId, MerchantId, OrderId};
 use crate::domain::money::Amount;
-use crate::domain::order::{Claim, Failure, NextAction, Order};
+use crate::domain::order::{Claim, Failure, NextAction, Order, Retry};
 
 /// A record as the statement reads it. The names are those of its list of columns.
 #[derive(Serialize)]
@@ -50,6 +50,7 @@ pub(super) struct Row<'a> {
     doubts: i16,
     #[serde(with = "time::serde::rfc3339::option")]
     doubt_since: Option<OffsetDateTime>,
+    retry: Option<&'a Retry>,
     is_final: bool,
     #[serde(with = "time::serde::rfc3339::option")]
     final_at: Option<OffsetDateTime>,
@@ -142,6 +143,7 @@ impl<'a> Row<'a> {
             claim: order.claim.as_ref(),
             doubts: order.doubts,
             doubt_since: order.doubt_since,
+            retry: order.retry.as_ref(),
             is_final: order.is_final,
             final_at: order.final_at,
             expires_at: order.expires_at,
