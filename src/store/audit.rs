@@ -15,9 +15,13 @@ pub fn document(entry: &Entry) -> Result<String, StoreError> {
 
 /// Writes a row by itself: for changes of several statements, in the same transaction.
 pub async fn insert(connection: &mut PgConnection, entry: &Entry) -> Result<(), StoreError> {
-    sqlx::query!("INSERT INTO audit_log SELECT r.* FROM json_populate_record(NULL::audit_log, $1::text::json) r", document(entry)?)
-        .execute(connection)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO audit_log SELECT r.* FROM json_populate_record(NULL::audit_log, $2::text::json) r WHERE r.merchant_id = $1",
+        entry.merchant_id,
+        document(entry)?,
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
