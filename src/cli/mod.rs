@@ -17,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::Role;
 use crate::config::Settings;
+use crate::domain::audit::Chain;
 use crate::domain::clock::Clock;
 use crate::telemetry;
 
@@ -52,6 +53,9 @@ enum Command {
     Key(KeyCommand),
     /// Compare both sides with the wallets now, movement by movement, and say where they disagree
     Reconcile(reconcile::ReconcileArgs),
+    /// The log of what persons and keys changed by hand
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Forward a merchant's events to a receiver of yours, signed as webhooks are, until Ctrl-C
     Listen(listen::ListenArgs),
     /// For those who receive webhooks
@@ -91,12 +95,28 @@ enum KeyCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Look for rows that were removed, altered, inserted or moved; print the head of each log, to be kept elsewhere
+    Verify {
+        /// The merchant's name; all of them if absent
+        #[arg(long)]
+        merchant: Option<String>,
+        /// What an earlier run printed as the head, HASH@POSITION: the log must still hold it
+        #[arg(long, requires = "merchant")]
+        expect: Option<Chain>,
+    },
+}
+
 /// A key to be made.
 #[derive(Debug, Args)]
 pub struct KeyArgs {
     /// The merchant's name
     #[arg(long)]
     merchant: String,
+    /// Who holds it, for people: it stands in the audit log
+    #[arg(long)]
+    name: Option<String>,
     /// What it may do: orders:read, deposits:write, payouts:write, admin
     #[arg(long, value_delimiter = ',', required = true)]
     scopes: Vec<String>,
@@ -145,6 +165,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Merchant(MerchantCommand::List) => operate::list_merchants(&settings).await,
         Command::Key(KeyCommand::Create(args)) => operate::create_key(&settings, &args).await,
         Command::Key(KeyCommand::Revoke { merchant, key }) => operate::revoke_key(&settings, &merchant, &key).await,
+        Command::Audit(AuditCommand::Verify { merchant, expect }) => operate::verify_audit(&settings, merchant.as_deref(), expect).await,
         Command::Demo
         | Command::Dev(_)
         | Command::Sandbox(_)

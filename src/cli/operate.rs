@@ -10,8 +10,10 @@ use super::{KeyArgs, merchant_file};
 use crate::app::{self, Gateway, Role};
 use crate::config::{ConfigError, Settings};
 use crate::domain::account::network;
+use crate::domain::audit::{By, Chain};
 use crate::domain::clock::Clock;
 use crate::domain::order::Provider;
+use crate::flows::audit;
 use crate::flows::capability::notice_url;
 use crate::flows::setup::{self, KeyWish};
 use crate::flows::tenant::Scope;
@@ -67,7 +69,7 @@ pub async fn apply_merchants(settings: &Settings, file: &Path) -> anyhow::Result
         setup::check(merchant)?;
     }
     for merchant in &merchants {
-        for change in setup::apply(&context, merchant).await? {
+        for change in setup::apply(&context, &operator(), merchant).await? {
             println!("{change}");
         }
     }
@@ -98,10 +100,48 @@ pub async fn create_key(settings: &Settings, args: &KeyArgs) -> anyhow::Result<E
         .map(|text| network(text).with_context(|| format!("{text:?} is no IP address or network")))
         .collect::<anyhow::Result<_>>()?;
     let expires_at = args.expires_in.map(|life| context.clock.now() + *life);
-    let (id, key) = setup::create_key(&context, &args.merchant, &KeyWish { scopes, allow_ips, expires_at }).await?;
+    let name = args.name.as_deref().map(key_name).transpose()?;
+    let wish = KeyWish { scopes, allow_ips, expires_at, name };
+    let (id, key) = setup::create_key(&context, &operator(), &args.merchant, &wish).await?;
     eprintln!("{id} was made. It is shown this once:");
     println!("{}", key.expose_secret());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who types: the name of the operator's account on this machine, for the audit log. It is his word and no proof; who may reach
+/// the database from here at all is the machine's business.
+fn operator() -> By {
+    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
+    By::operator(name.as_deref().unwrap_or("unknown"))
+}
+
+fn key_name(text: &str) -> anyhow::Result<String> {
+    let fine = (1..=64).contains(&text.chars().count()) && text.trim() == text && !text.chars().any(char::is_control);
+    if !fine {
+        bail!("a key's name has 1 to 64 characters, no control characters, and no blanks at its ends");
+    }
+    Ok(text.to_owned())
+}
+
+/// Follows the audit logs, of one merchant or of all, from the first row to the last.
+pub async fn verify_audit(settings: &Settings, merchant: Option<&str>, expect: Option<Chain>) -> anyhow::Result<ExitCode> {
+    let context = app::context(settings, Clock::system())?;
+    let all = setup::merchants(&context).await?;
+    let wanted: Vec<_> = all.into_iter().map(|(row, _)| row).filter(|row| merchant.is_none_or(|name| name == row.name)).collect();
+    if let (Some(name), true) = (merchant, wanted.is_empty()) {
+        bail!("there is no merchant {name:?}; tillgate merchant list shows all");
+    }
+    let mut whole = true;
+    for row in wanted {
+        match audit::verify(&context, row.id, expect).await? {
+            Ok(head) => println!("ok    {}: {} rows, head {head}", row.name, head.position),
+            Err(broken) => {
+                whole = false;
+                println!("FAIL  {}: {broken}", row.name);
+            }
+        }
+    }
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn scope(text: &str) -> anyhow::Result<Scope> {
@@ -113,7 +153,7 @@ fn scope(text: &str) -> anyhow::Result<Scope> {
 /// Revokes a key.
 pub async fn revoke_key(settings: &Settings, merchant: &str, key: &str) -> anyhow::Result<ExitCode> {
     let context = app::context(settings, Clock::system())?;
-    match setup::revoke_key(&context, merchant, key).await? {
+    match setup::revoke_key(&context, &operator(), merchant, key).await? {
         0 => bail!("merchant {merchant} has no live key {key:?}"),
         count => println!("{count} revoked."),
     }

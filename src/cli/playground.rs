@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::app::private_postgres::{Options, PrivatePostgres};
 use crate::app::{self, Gateway, Role};
 use crate::config::Settings;
+use crate::domain::audit::By;
 use crate::domain::clock::Clock;
 use crate::domain::order::Provider;
 use crate::flows::Context;
@@ -23,6 +24,8 @@ use crate::vault;
 pub const MERCHANT: &str = "acme";
 /// The merchant without one: its customers pay at FOMO in their browser (`flow = "web"`).
 pub const KIOSK: &str = "kiosk";
+/// Who sets the merchants up, for their audit logs.
+const OPERATOR: &str = "playground";
 
 /// Everything that runs.
 #[derive(Debug)]
@@ -73,7 +76,7 @@ impl Playground {
         let context = app::context(&settings, Clock::system())?;
         context.db.migrate().await?;
         for merchant in [app_merchant(&sandbox, &public), kiosk(&sandbox, &public)] {
-            setup::apply(&context, &merchant).await?;
+            setup::apply(&context, &By::operator(OPERATOR), &merchant).await?;
         }
         let (key, kiosk_key) = (admin_key(&context, MERCHANT).await?, admin_key(&context, KIOSK).await?);
         let gateway = Gateway::start(context, &settings, Role::All).await?;
@@ -103,8 +106,8 @@ fn vault_key(data: Option<&Path>) -> anyhow::Result<SecretString> {
 }
 
 async fn admin_key(context: &Context, merchant: &str) -> anyhow::Result<SecretString> {
-    let wish = KeyWish { scopes: vec![Scope::Admin], allow_ips: Vec::new(), expires_at: None };
-    Ok(setup::create_key(context, merchant, &wish).await?.1)
+    let wish = KeyWish { scopes: vec![Scope::Admin], allow_ips: Vec::new(), expires_at: None, name: None };
+    Ok(setup::create_key(context, &By::operator(OPERATOR), merchant, &wish).await?.1)
 }
 
 fn settings(wish: &Wish, public: &str, postgres: &PrivatePostgres, key: &SecretString) -> anyhow::Result<Settings> {

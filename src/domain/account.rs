@@ -149,7 +149,7 @@ impl Default for Policy {
 }
 
 /// The names of [`Policy`]'s settings: they stand beside the credentials in the merchant's file.
-const POLICY_KEYS: [&str; 9] = [
+pub const POLICY_KEYS: [&str; 9] = [
     "trust_duplicate_refusal",
     "confirm_by_query",
     "accept_unverified_returns",

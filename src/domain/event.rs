@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::money::Amount;
-use super::order::{AmountState, Destination, Failure, Kind, NextAction, Order, Provider};
+use super::order::{AmountState, Destination, Failure, Kind, NextAction, Order, Provider, Retry};
 use super::receipt::Progress;
 use super::report::Severity;
 
@@ -66,6 +66,9 @@ pub struct OrderBody {
     pub confirmations: Option<i32>,
     /// Why it failed or waits for a human.
     pub failure: Option<Failure>,
+    /// Somebody wants it sent again although its outcome is unknown. Absent where nobody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// Nothing will change any more.
     pub is_final: bool,
     /// When it became final, or will.
@@ -112,6 +115,7 @@ impl From<&Order> for OrderBody {
             txid: order.txid.clone(),
             confirmations: order.confirmations,
             failure: order.failure.clone(),
+            retry: order.retry.clone(),
             is_final: order.is_final,
             final_at: order.final_at,
             expires_at: order.expires_at,

@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod agenda;
+pub mod audit;
 pub mod authorization;
 pub mod clock;
 pub mod coin;

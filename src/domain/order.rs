@@ -200,6 +200,28 @@ impl Claim {
     }
 }
 
+/// Somebody wants a call made again although nobody knows what became of an earlier one. It takes two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Retry {
+    /// The key that asked.
+    #[schema(example = "key_0193f2a7c1d27b5e8f4e2a90c3d4e5f6")]
+    pub asked_by: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub asked_at: OffsetDateTime,
+    /// Why, in the words of whoever asked.
+    pub reason: String,
+    /// The other key that agreed: it is about to be sent. Null while nobody has.
+    pub granted_by: Option<String>,
+}
+
+impl Retry {
+    /// Two different keys want it.
+    pub fn is_granted(&self) -> bool {
+        self.granted_by.as_ref().is_some_and(|other| *other != self.asked_by)
+    }
+}
+
 /// How the money seen compares with the money asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -273,6 +295,8 @@ pub struct Order {
     pub doubts: i16,
     /// Since when there has been such an attempt. Absent where there is none.
     pub doubt_since: Option<OffsetDateTime>,
+    /// Somebody wants it sent again all the same. Absent where nobody does.
+    pub retry: Option<Retry>,
     /// Nothing will change any more.
     pub is_final: bool,
     /// When it became final, or will.
@@ -345,6 +369,7 @@ impl Order {
             claim: None,
             doubts: 0,
             doubt_since: None,
+            retry: None,
             is_final: false,
             final_at: None,
             expires_at: None,

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::account::Policy;
 use super::agenda::Timing;
-use super::order::Order;
+use super::order::{Order, Retry};
 use super::status::{Payout, State};
 
 /// What a provider can do, which decides how outcomes are learnt.
@@ -77,6 +77,46 @@ impl Permit {
     }
 }
 
+/// How long somebody who wants a retry waits for another who agrees.
+pub const AGREEMENT: Duration = Duration::from_hours(24);
+
+/// What a person's wish to send again comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wished {
+    /// No earlier call can have moved money: it is sent.
+    Plain,
+    /// It is kept until another agrees.
+    Asked,
+    /// The same person asks once more: that is still one.
+    Alone,
+    /// Another person agrees, or there is proof that nothing moved.
+    Agreed,
+}
+
+/// Decides about a person's wish to send again. `absent`: [`is_absent`]. A wish that another agreed to is used up by the first
+/// call, one that nobody agreed to ends after [`AGREEMENT`].
+pub fn wish(order: &Order, by: &str, absent: bool, now: OffsetDateTime) -> Wished {
+    match &order.retry {
+        _ if order.doubts == 0 => Wished::Plain,
+        _ if absent => Wished::Agreed,
+        Some(asked) if asked.granted_by.is_none() && now - asked.asked_at < AGREEMENT => {
+            if asked.asked_by == by {
+                Wished::Alone
+            } else {
+                Wished::Agreed
+            }
+        }
+        Some(_) | None => Wished::Asked,
+    }
+}
+
+/// Whether there is proof that a call moved nothing: the provider refuses a repeated id, is trusted in that, and looks far
+/// enough apart found nothing.
+pub fn is_absent(capabilities: Capabilities, policy: &Policy, progress: Progress, timing: &Timing) -> bool {
+    let seen_absent = progress.absent_for().is_some_and(|apart| apart >= timing.resend_gap);
+    capabilities.refuses_duplicates && policy.trust_duplicate_refusal && capabilities.lookup_by_trade_id && seen_absent
+}
+
 /// What to do next about an unknown outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
@@ -104,6 +144,10 @@ pub fn recover(
     if order.state != State::Payout(Payout::OutcomeUnknown) {
         return Recovery::LookAgain;
     }
+    // Two persons have looked, and answer for it.
+    if order.retry.as_ref().is_some_and(Retry::is_granted) {
+        return Recovery::SendAgain(Permit(()));
+    }
     let seen_absent = progress.absent_for().is_some_and(|apart| apart >= timing.resend_gap);
     let trusted = capabilities.refuses_duplicates && policy.trust_duplicate_refusal;
     let silent_long_enough = |grace: Duration| doubtful_for >= grace;
@@ -118,6 +162,9 @@ pub fn recover(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
     use crate::domain::hearing::tests::payout;
 
@@ -165,6 +212,36 @@ mod tests {
         }
         assert_eq!(decide(HICOIN, false, &[5, 40], 40), Recovery::GiveUp);
         assert_eq!(decide(FOMO, false, &[], 120), Recovery::GiveUp);
+    }
+
+    proptest! {
+        /// Whatever the account, the looks and the wishes: sent again is with trust, and, where there is a list, with the proof
+        /// of two looks; or for two different keys.
+        #[test]
+        fn nothing_is_sent_again_without_trust_and_proof_or_two_persons(
+            hicoin: bool, trust: bool, looks in proptest::collection::vec(0..120_u64, 0..5), at in 0..90_000_u64,
+            wish in proptest::option::of((select(vec!["ada", "bob"]), proptest::option::of(select(vec!["ada", "bob"])))),
+        ) {
+            let mut looks = looks;
+            looks.sort_unstable();
+            let mut order = payout(State::Payout(Payout::OutcomeUnknown));
+            (order.doubts, order.doubt_since) = (1, Some(order.created_at));
+            order.retry = wish.map(|(asked, granted)| Retry {
+                asked_by: asked.to_owned(),
+                asked_at: order.created_at,
+                reason: "why".to_owned(),
+                granted_by: granted.map(str::to_owned),
+            });
+            let (capabilities, policy) = (if hicoin { HICOIN } else { FOMO }, Policy { trust_duplicate_refusal: trust, ..Policy::default() });
+            let start = order.created_at;
+            let progress = looks.iter().fold(Progress::default(), |progress, at| progress.absent_at(start + Duration::from_secs(*at)));
+            let decided = recover(&order, capabilities, &policy, progress, &Timing::default(), start + Duration::from_secs(at));
+            let proof = !hicoin || looks.first().zip(looks.last()).is_some_and(|(first, last)| last - first >= 30);
+            let two = wish.is_some_and(|(asked, granted)| granted.is_some_and(|granted| granted != asked));
+            let sends = matches!(decided, Recovery::SendAgain(_));
+            prop_assert_eq!(sends, at < 86_400 && (two || (trust && proof)));
+            prop_assert_eq!(is_absent(capabilities, &policy, progress, &Timing::default()), hicoin && trust && proof);
+        }
     }
 
     #[test]

@@ -83,6 +83,8 @@ pub enum Says {
         by: String,
         /// Why.
         reason: String,
+        /// The provider, which refuses a repeated id, was asked often enough and knows of no such movement.
+        absent: bool,
     },
 }
 
@@ -294,7 +296,7 @@ impl Report {
             Says::GaveUp => "the outcome could not be learnt".to_owned(),
             Says::Cancel => "the merchant canceled it".to_owned(),
             Says::Close => "the time for late money is over".to_owned(),
-            Says::Decision { decision, by, reason } => format!("{decision} by {by}: {reason}"),
+            Says::Decision { decision, by, reason, .. } => format!("{decision} by {by}: {reason}"),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::Context;
 use super::error::FlowError;
 use super::link;
 use super::tenant::{Tenant, tenant};
+use crate::domain::audit::By;
 use crate::domain::ids::{CustomerId, MerchantId};
 use crate::domain::order::Provider;
 use crate::providers::LinkError;
@@ -38,6 +39,7 @@ pub struct Journey {
 pub async fn begin_link(
     context: &Context,
     merchant: MerchantId,
+    by: &By,
     customer: CustomerId,
     provider: Provider,
     return_url: &str,
@@ -61,7 +63,8 @@ pub async fn begin_link(
         now,
         expires_at: now + STAY,
     };
-    link_requests::insert(&mut *context.db.get().await?, &request).await?;
+    let entry = link::entry(by, &key, "request", now);
+    link_requests::insert(&mut *context.db.get().await?, &request, &entry).await?;
     Ok(Journey { authorize_url, expires_at: request.expires_at })
 }
 
@@ -75,7 +78,7 @@ pub struct Agreement {
 }
 
 /// Ends a link by the customer's browser. Gives where the browser goes now; `None` if it is not one that we sent.
-pub async fn end_link(context: &Context, provider: Provider, agreement: Agreement) -> Result<Option<Url>, FlowError> {
+pub async fn end_link(context: &Context, provider: Provider, agreement: Agreement, request_id: String) -> Result<Option<Url>, FlowError> {
     let hashes: Vec<Vec<u8>> = context.vault.tags(STATE, agreement.state.as_bytes()).iter().map(|hash| hash.to_vec()).collect();
     let now = context.clock.now();
     let Some((key, return_url)) = link_requests::take(&mut *context.db.get().await?, provider, &hashes, now).await? else {
@@ -83,7 +86,7 @@ pub async fn end_link(context: &Context, provider: Provider, agreement: Agreemen
     };
     let result = match &agreement.code {
         None => "denied",
-        Some(code) => linked(context, &key, code).await?,
+        Some(code) => linked(context, &key, code, request_id).await?,
     };
     metrics::counter!("tillgate_links_total", "provider" => provider.to_string(), "result" => result).increment(1);
     let mut page = Url::parse(&return_url).map_err(|error| FlowError::Internal(error.to_string()))?;
@@ -91,11 +94,11 @@ pub async fn end_link(context: &Context, provider: Provider, agreement: Agreemen
     Ok(Some(page))
 }
 
-async fn linked(context: &Context, key: &LinkKey, code: &SecretString) -> Result<&'static str, FlowError> {
+async fn linked(context: &Context, key: &LinkKey, code: &SecretString, request_id: String) -> Result<&'static str, FlowError> {
     let (merchant, provider) = (key.merchant_id, key.provider);
     let tenant = tenant(context, merchant).await?;
     let account = tenant.account(provider)?;
-    Ok(match link::exchange(context, account, key, code).await {
+    Ok(match link::exchange(context, account, &By::customer(&key.customer, request_id), key, code).await {
         Ok(Ok(())) => "ok",
         Ok(Err(error)) => {
             if let LinkError::Misconfigured(why) = &error {

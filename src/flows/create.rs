@@ -14,6 +14,7 @@ use super::submit;
 use super::tenant::{ProviderAccount, Tenant, tenant};
 use super::web;
 use crate::domain::agenda::{Task, Work};
+use crate::domain::audit::By;
 use crate::domain::coin::Coin;
 use crate::domain::event::EventBody;
 use crate::domain::ids::{AttemptId, CustomerId, EventId, MerchantId, OrderId, TradeId};
@@ -59,9 +60,9 @@ pub struct Granted {
 
 /// Creates the order, or finds the one that was created for the same wish. A deposit is opened at
 /// the provider before this returns, if the provider answers in time; a payout never waits for it.
-pub async fn create(context: &Context, merchant: MerchantId, wish: Wish) -> Result<Granted, FlowError> {
+pub async fn create(context: &Context, merchant: MerchantId, by: &By, wish: Wish) -> Result<Granted, FlowError> {
     let fingerprint = fingerprint(&wish);
-    match try_create(context, merchant, &wish, &fingerprint).await {
+    match try_create(context, merchant, by, &wish, &fingerprint).await {
         Err(refusal @ (FlowError::Invalid(_) | FlowError::ProviderUnavailable(_))) => {
             // What was granted once stays granted, also where it would be refused today.
             replay(context, merchant, &wish.trade_id, &fingerprint).await?.ok_or(refusal)
@@ -70,7 +71,7 @@ pub async fn create(context: &Context, merchant: MerchantId, wish: Wish) -> Resu
     }
 }
 
-async fn try_create(context: &Context, merchant: MerchantId, wish: &Wish, fingerprint: &[u8]) -> Result<Granted, FlowError> {
+async fn try_create(context: &Context, merchant: MerchantId, by: &By, wish: &Wish, fingerprint: &[u8]) -> Result<Granted, FlowError> {
     let tenant = tenant(context, merchant).await?;
     let account = tenant.open_account(wish.provider)?;
     check_way(account, wish)?;
@@ -80,7 +81,7 @@ async fn try_create(context: &Context, merchant: MerchantId, wish: &Wish, finger
     let order = draft(context, merchant, account, wish, coin, sides);
     let instant = context.clock.instant();
     let attempt = (wish.kind == Kind::Deposit).then(|| (AttemptId(context.clock.new_uuid()), order.created_at + context.timing.lease));
-    match write(context, account, &order, wish.return_url.as_deref(), fingerprint, attempt).await? {
+    match write(context, account, by, &order, wish.return_url.as_deref(), fingerprint, attempt).await? {
         None => Err(lacking(account)),
         Some(created) if !created.inserted => {
             let replayed = replay(context, merchant, &wish.trade_id, fingerprint).await?;
@@ -234,6 +235,7 @@ fn draft(
 async fn write(
     context: &Context,
     account: &ProviderAccount,
+    by: &By,
     order: &Order,
     return_url: Option<&str>,
     fingerprint: &[u8],
@@ -248,6 +250,7 @@ async fn write(
         fingerprint,
         event_id: EventId(context.clock.new_uuid()),
         event: (&event.event_type, &body),
+        reason: &format!("the merchant asked for it, by {}", by.label()),
         task,
         attempt,
         return_url,

@@ -4,11 +4,13 @@
 //! of it tells whether a later request names the same one.
 
 use secrecy::ExposeSecret;
+use serde_json::json;
 
 use super::Context;
 use super::coins;
 use super::error::FlowError;
 use super::tenant::{ProviderAccount, Tenant, no_users, tenant};
+use crate::domain::audit::By;
 use crate::domain::coin::{self, Coin};
 use crate::domain::ids::{CustomerId, MerchantId};
 use crate::domain::order::Provider;
@@ -25,6 +27,7 @@ const CONTACT: &str = "customer-contact";
 pub async fn register(
     context: &Context,
     merchant: MerchantId,
+    by: &By,
     customer: &CustomerId,
     contact: Option<&Contact>,
 ) -> Result<(CustomerRow, bool), FlowError> {
@@ -43,7 +46,7 @@ pub async fn register(
     })?;
     let mut replayed = true;
     for account in missing {
-        replayed &= !register_at(context, merchant, customer, contact, account).await?;
+        replayed &= !register_at(context, merchant, by, customer, contact, account).await?;
     }
     Ok((of(context, merchant, customer).await?, replayed))
 }
@@ -69,6 +72,7 @@ fn missing<'a>(tenant: &'a Tenant, known: Option<&CustomerRow>) -> Result<Vec<&'
 async fn register_at(
     context: &Context,
     merchant: MerchantId,
+    by: &By,
     customer: &CustomerId,
     contact: &Contact,
     account: &ProviderAccount,
@@ -81,7 +85,11 @@ async fn register_at(
     let user = account.users()?.register(contact).await.map_err(|error| refused(error, merchant, provider, pointer))?;
     let contact_tags = context.vault.tags(CONTACT, &message(merchant, customer, contact));
     let new = NewUser { merchant_id: merchant, customer, contact_tags: &contact_tags, provider, provider_user: &user };
-    match customers::register(&mut *context.db.get().await?, &new, context.clock.now()).await? {
+    let now = context.clock.now();
+    // The contact is in no log, not even as a hash.
+    let entry = by.does(merchant, now, "customer.create", ("customer", customer.to_string()));
+    let entry = entry.after(json!({ "provider": provider.to_string(), "provider_user": user }));
+    match customers::register(&mut *context.db.get().await?, &new, now, &entry).await? {
         Registration::Written => Ok(true),
         Registration::Before => Ok(false),
         Registration::OtherContact => Err(other_contact()),

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Context;
 use super::endpoint::{self, able};
 use super::error::FlowError;
 use super::page;
+use crate::domain::audit::By;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::ids::{DeliveryId, EndpointId, MerchantId, OrderId};
 pub use crate::store::deliveries::{AttemptRow, DeliveryRow, Filter};
@@ -56,15 +58,17 @@ async fn with_attempts(context: &Context, merchant: MerchantId, rows: Vec<Delive
 }
 
 /// Sends a delivery again, also one that the endpoint has already. What is on its way is due at once.
-pub async fn resend(context: &Context, merchant: MerchantId, id: DeliveryId) -> Result<Delivery, FlowError> {
+pub async fn resend(context: &Context, merchant: MerchantId, by: &By, id: DeliveryId) -> Result<Delivery, FlowError> {
     let endpoint = EndpointId(get(context, merchant, id).await?.row.endpoint_id);
     // One that was removed is not found.
     able(endpoint::get(context, merchant, endpoint).await?)?;
     let now = context.clock.now();
     let finished = [DeliveryState::Delivered, DeliveryState::Exhausted, DeliveryState::Canceled];
     let mut connection = context.db.get().await?;
-    if deliveries::reopen(&mut connection, merchant, (endpoint, Some(id)), &finished, None, now).await? == 0 {
-        webhook_queue::hasten_one(&mut connection, merchant, id, now).await?;
+    let entry = by.does(merchant, now, "webhook_delivery.resend", ("webhook_delivery", id.to_string()));
+    let entry = entry.after(json!({ "endpoint": endpoint.to_string() }));
+    if !deliveries::resend(&mut connection, merchant, (endpoint, id), &finished, now, &entry).await? {
+        webhook_queue::hasten_one(&mut connection, merchant, id, now, &entry).await?;
     }
     drop(connection);
     context.wake.deliver.notify_one();

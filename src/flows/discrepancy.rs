@@ -1,10 +1,12 @@
 //! Discrepancies: filing what was found, and showing it with the way out.
 
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::Context;
 use super::error::FlowError;
 use super::page;
+use crate::domain::audit::By;
 use crate::domain::event::{DiscrepancyBody, EventBody};
 use crate::domain::ids::{DiscrepancyId, EventId, MerchantId};
 use crate::domain::order::{Order, Provider};
@@ -103,17 +105,22 @@ pub async fn list(
 pub async fn resolve(
     context: &Context,
     merchant: MerchantId,
+    by: &By,
     id: DiscrepancyId,
-    (by, reason): (String, String),
+    reason: &str,
 ) -> Result<DiscrepancyBody, FlowError> {
     let again = || FlowError::conflict("already_resolved", "this discrepancy was resolved before");
+    let now = context.clock.now();
     let mut connection = context.db.get().await?;
     let row = discrepancies::get(&mut connection, merchant, id).await?.ok_or(FlowError::NotFound("discrepancy"))?;
     if row.resolved_at.is_some() {
         return Err(again());
     }
-    let (event_id, body, event) = resolved(context, row, (&by, &reason))?;
-    if !discrepancies::resolve(&mut connection, merchant, id, (&by, &reason), (event_id, &event), context.clock.now()).await? {
+    let (event_id, body, event) = resolved(context, row, (by.label(), reason))?;
+    let entry = by.does(merchant, now, "discrepancy.resolve", ("discrepancy", id.to_string())).because(reason);
+    let before = json!({ "status": "open", "kind": body.kind, "trade_id": body.trade_id });
+    let entry = entry.before(before).after(json!({ "status": "resolved" }));
+    if !discrepancies::resolve(&mut connection, merchant, id, (by.label(), reason), (event_id, &event), now, &entry).await? {
         return Err(again());
     }
     context.wake.deliver.notify_one();

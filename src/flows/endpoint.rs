@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::json;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use url::Url;
 
 use super::Context;
 use super::delivery::{self, Delivery};
 use super::error::FlowError;
 use super::page;
+use crate::domain::audit::{By, Entry};
 use crate::domain::delivery::{DeliveryState, EndpointState};
 use crate::domain::event::{EndpointTestBody, EventBody};
 use crate::domain::ids::{DeliveryId, EndpointId, EventId, MerchantId, SecretId};
@@ -38,16 +41,30 @@ pub fn check_url(context: &Context, text: &str) -> Result<Url, UrlError> {
 }
 
 /// Makes an endpoint. Gives it with its secret, which is shown this once.
-pub async fn create(context: &Context, merchant: MerchantId, url: &Url, wanted: &Wanted) -> Result<(EndpointRow, SecretString), FlowError> {
+pub async fn create(
+    context: &Context,
+    merchant: MerchantId,
+    by: &By,
+    url: &Url,
+    wanted: &Wanted,
+) -> Result<(EndpointRow, SecretString), FlowError> {
     let endpoint = EndpointId(context.clock.new_uuid());
     let (secret_id, secret, sealed) = new_secret(context, merchant, endpoint)?;
     let mut connection = context.db.get().await?;
     let new = (endpoint, url.as_str(), wanted.patterns());
-    if !endpoints::insert(&mut connection, merchant, new, (secret_id, &sealed), MOST, context.clock.now()).await? {
+    // The query of an address may hold a secret.
+    let address = url.as_str().split('?').next();
+    let entry = entry(context, merchant, by, endpoint, "create").after(json!({ "url": address, "events": wanted.patterns() }));
+    if !endpoints::insert(&mut connection, merchant, new, (secret_id, &sealed), MOST, context.clock.now(), &entry).await? {
         return Err(FlowError::conflict("too_many_endpoints", format!("you have {MOST} endpoints; remove one first")));
     }
     drop(connection);
     Ok((get(context, merchant, endpoint).await?, secret))
+}
+
+/// What is done to an endpoint.
+fn entry(context: &Context, merchant: MerchantId, by: &By, endpoint: EndpointId, verb: &str) -> Entry {
+    by.does(merchant, context.clock.now(), format!("webhook_endpoint.{verb}"), ("webhook_endpoint", endpoint.to_string()))
 }
 
 fn new_secret(context: &Context, merchant: MerchantId, endpoint: EndpointId) -> Result<(SecretId, SecretString, Vec<u8>), FlowError> {
@@ -73,10 +90,17 @@ pub async fn list(
 }
 
 /// Changes an endpoint. Once enabled, all that waited is due at once; once disabled, it is canceled.
-pub async fn change(context: &Context, merchant: MerchantId, endpoint: EndpointId, change: &Change) -> Result<EndpointRow, FlowError> {
+pub async fn change(
+    context: &Context,
+    merchant: MerchantId,
+    by: &By,
+    endpoint: EndpointId,
+    change: &Change,
+) -> Result<EndpointRow, FlowError> {
+    let entry = entry(context, merchant, by, endpoint, "update");
     let now = context.clock.now();
     let mut connection = context.db.get().await?;
-    if !endpoints::update(&mut connection, merchant, endpoint, change, now).await? {
+    if !endpoints::update(&mut connection, merchant, endpoint, change, now, &entry).await? {
         return Err(FlowError::NotFound("webhook endpoint"));
     }
     match change.state {
@@ -92,10 +116,11 @@ pub async fn change(context: &Context, merchant: MerchantId, endpoint: EndpointI
 }
 
 /// Removes an endpoint: what waits for it is canceled, its secrets are forgotten, its history stays.
-pub async fn delete(context: &Context, merchant: MerchantId, endpoint: EndpointId) -> Result<(), FlowError> {
+pub async fn delete(context: &Context, merchant: MerchantId, by: &By, endpoint: EndpointId) -> Result<(), FlowError> {
+    let entry = entry(context, merchant, by, endpoint, "delete");
     let now = context.clock.now();
     let mut connection = context.db.get().await?;
-    if !endpoints::delete(&mut connection, merchant, endpoint, now).await? {
+    if !endpoints::delete(&mut connection, merchant, endpoint, now, &entry).await? {
         return Err(FlowError::NotFound("webhook endpoint"));
     }
     webhook_queue::cancel_for_disabled(&mut connection, now).await?;
@@ -106,6 +131,7 @@ pub async fn delete(context: &Context, merchant: MerchantId, endpoint: EndpointI
 pub async fn rotate(
     context: &Context,
     merchant: MerchantId,
+    by: &By,
     endpoint: EndpointId,
     overlap: Duration,
 ) -> Result<(EndpointRow, SecretString), FlowError> {
@@ -113,7 +139,10 @@ pub async fn rotate(
     let (secret_id, secret, sealed) = new_secret(context, merchant, endpoint)?;
     let now = context.clock.now();
     let mut connection = context.db.get().await?;
-    let made = endpoints::rotate(&mut connection, merchant, endpoint, (secret_id, &sealed), now + overlap, MOST_SECRETS, now).await?;
+    let entry = entry(context, merchant, by, endpoint, "rotate_secret");
+    let entry = entry.after(json!({ "secret": secret_id.to_string(), "overlap_seconds": overlap.as_secs() }));
+    let made =
+        endpoints::rotate(&mut connection, merchant, endpoint, (secret_id, &sealed), (now + overlap, MOST_SECRETS), now, &entry).await?;
     match made {
         true => Ok((row, secret)),
         false => {
@@ -124,15 +153,16 @@ pub async fn rotate(
 }
 
 /// Sends an event that tells nothing, to this endpoint alone, whatever it wants to hear of.
-pub async fn test(context: &Context, merchant: MerchantId, endpoint: EndpointId) -> Result<Delivery, FlowError> {
+pub async fn test(context: &Context, merchant: MerchantId, by: &By, endpoint: EndpointId) -> Result<Delivery, FlowError> {
     let row = able(get(context, merchant, endpoint).await?)?;
     let (event, now) = (EventId(context.clock.new_uuid()), context.clock.now());
     let data = EndpointTestBody { object: "webhook_endpoint", id: EndpointId(row.endpoint_id).to_string() };
     let body = EventBody { event_type: TEST.to_owned(), timestamp: now, data, sequence: None };
     let text = serde_json::to_string(&body).map_err(|error| FlowError::Internal(error.to_string()))?;
     let id = {
+        let entry = entry(context, merchant, by, endpoint, "test").after(json!({ "event": event.to_string() }));
         let mut connection = context.db.get().await?;
-        events::insert_for(&mut connection, merchant, endpoint, (event, TEST, &text), now).await?;
+        events::insert_for(&mut connection, merchant, endpoint, (event, TEST, &text), now, &entry).await?;
         deliveries::id_of(&mut connection, merchant, event, endpoint).await?
     };
     context.wake.deliver.notify_one();
@@ -151,17 +181,19 @@ pub struct Replay {
 }
 
 /// Sends past events to an endpoint again. Gives their number.
-pub async fn replay(context: &Context, merchant: MerchantId, endpoint: EndpointId, replay: Replay) -> Result<i64, FlowError> {
+pub async fn replay(context: &Context, merchant: MerchantId, by: &By, endpoint: EndpointId, replay: Replay) -> Result<i64, FlowError> {
     able(get(context, merchant, endpoint).await?)?;
     let now = context.clock.now();
     let mut connection = context.db.get().await?;
     let failed = [DeliveryState::Exhausted, DeliveryState::Canceled];
     let all = [DeliveryState::Exhausted, DeliveryState::Canceled, DeliveryState::Delivered];
     let states: &[DeliveryState] = if replay.only_failed { &failed } else { &all };
-    let mut count = deliveries::reopen(&mut connection, merchant, (endpoint, None), states, replay.since, now).await?;
-    if let Some(since) = replay.since.filter(|_| !replay.only_failed) {
-        count += deliveries::hand_past_events(&mut connection, merchant, endpoint, (since, first_id(since)), now).await?;
-    }
+    let handed_since = replay.since.filter(|_| !replay.only_failed).map(|since| (since, first_id(since)));
+    let again = deliveries::Again { states, since: replay.since, handed_since };
+    let since = replay.since.and_then(|since| since.format(&Rfc3339).ok());
+    let entry = entry(context, merchant, by, endpoint, "replay");
+    let entry = |count: i64| entry.after(json!({ "since": since, "only_failed": replay.only_failed, "deliveries": count }));
+    let count = deliveries::replay(&mut connection, merchant, endpoint, again, now, entry).await?;
     context.wake.deliver.notify_one();
     Ok(count)
 }

@@ -92,6 +92,7 @@ impl From<Refusal> for FlowError {
             Refusal::NotReviewable => "order_not_in_review",
             Refusal::NotClaimable => "order_not_sendable",
             Refusal::MightPayTwice => "might_pay_twice",
+            Refusal::NeedsAnother => "second_operator_needed",
             Refusal::WrongKind => "wrong_kind",
         };
         Self::Conflict { code, detail: refusal.to_string() }

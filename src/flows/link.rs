@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use super::error::FlowError;
 use super::tenant::{ProviderAccount, tenant};
+use crate::domain::audit::{By, Entry};
 use crate::domain::event::{EventBody, LinkExpiredBody};
 use crate::domain::ids::{CustomerId, EventId, MerchantId};
 use crate::domain::order::{Order, Provider};
@@ -70,6 +71,7 @@ struct TokenDocument {
 pub async fn create(
     context: &Context,
     merchant: MerchantId,
+    by: &By,
     customer: CustomerId,
     provider: Provider,
     code: &SecretString,
@@ -87,7 +89,7 @@ pub async fn create(
         LinkError::Unavailable(why) => FlowError::ProviderUnavailable(why),
     };
     let key = LinkKey { merchant_id: merchant, customer, provider };
-    exchange(context, account, &key, code).await?.map_err(refused)?;
+    exchange(context, account, by, &key, code).await?.map_err(refused)?;
     let row = of_customer(context, merchant, &key.customer).await?.into_iter().find(|link| link.provider == provider);
     row.ok_or_else(|| FlowError::Internal("a link has disappeared".to_owned()))
 }
@@ -96,6 +98,7 @@ pub async fn create(
 pub async fn exchange(
     context: &Context,
     account: &ProviderAccount,
+    by: &By,
     key: &LinkKey,
     code: &SecretString,
 ) -> Result<Result<(), LinkError>, FlowError> {
@@ -106,11 +109,17 @@ pub async fn exchange(
     };
     let sealed = seal(context, key, &tokens)?;
     let (shared, tokens) = (account.account.policy.shared_links, new_tokens(&tokens, &sealed, now));
-    let written = links::put(&mut *context.db.get().await?, key, &profile.provider_user, shared, &tokens, now).await?;
+    let entry = entry(by, key, "create", now);
+    let written = links::put(&mut *context.db.get().await?, key, &profile.provider_user, shared, &tokens, now, &entry).await?;
     if !written {
         return Err(FlowError::conflict("link_taken", "this wallet account is linked to another customer; unlink it there first"));
     }
     Ok(Ok(()))
+}
+
+/// What is done to a link.
+pub fn entry(by: &By, key: &LinkKey, verb: &str, now: OffsetDateTime) -> Entry {
+    by.does(key.merchant_id, now, format!("link.{verb}"), ("link", format!("{}/{}", key.customer, key.provider)))
 }
 
 /// What the wallet tells of a customer.
@@ -149,9 +158,10 @@ pub async fn of_customer(context: &Context, merchant: MerchantId, customer: &Cus
 }
 
 /// Forgets a link and its tokens.
-pub async fn delete(context: &Context, merchant: MerchantId, customer: CustomerId, provider: Provider) -> Result<(), FlowError> {
+pub async fn delete(context: &Context, merchant: MerchantId, by: &By, customer: CustomerId, provider: Provider) -> Result<(), FlowError> {
     let key = LinkKey { merchant_id: merchant, customer, provider };
-    match links::delete(&mut *context.db.get().await?, &key).await? {
+    let entry = entry(by, &key, "delete", context.clock.now());
+    match links::delete(&mut *context.db.get().await?, &key, &entry).await? {
         true => Ok(()),
         false => Err(FlowError::NotFound("link")),
     }

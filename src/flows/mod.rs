@@ -5,6 +5,7 @@
 
 pub mod act;
 pub mod attribute;
+pub mod audit;
 pub mod authorization;
 pub mod browser;
 pub mod callback;

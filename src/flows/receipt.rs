@@ -1,11 +1,14 @@
 //! Receipts, as the merchant sees them: what came in, and giving what is nobody's to an order.
 
+use serde_json::json;
+
 use super::Context;
 use super::error::FlowError;
 use super::page;
 use super::read;
 use super::settle::{Change, Notes, settle_page};
 use super::tenant::tenant;
+use crate::domain::audit::By;
 use crate::domain::event::ReceiptBody;
 use crate::domain::ids::{MerchantId, ReceiptId, TradeId};
 use crate::domain::money::Amount;
@@ -26,7 +29,16 @@ pub async fn list(context: &Context, merchant: MerchantId, filter: &Filter, limi
 }
 
 /// Gives a receipt that is nobody's to a deposit. Giving it twice is giving it once.
-pub async fn assign(context: &Context, merchant: MerchantId, id: ReceiptId, trade_id: &TradeId) -> Result<ReceiptBody, FlowError> {
+pub async fn assign(
+    context: &Context,
+    merchant: MerchantId,
+    by: &By,
+    id: ReceiptId,
+    trade_id: &TradeId,
+    reason: &str,
+) -> Result<ReceiptBody, FlowError> {
+    let entry = by.does(merchant, context.clock.now(), "receipt.assign", ("receipt", id.to_string())).because(reason);
+    let entry = entry.before(json!({ "trade_id": null })).after(json!({ "trade_id": trade_id }));
     for _ in 0..TRIES {
         let row = row(context, merchant, id).await?;
         if row.trade_id.as_deref() == Some(trade_id.as_str()) {
@@ -42,7 +54,7 @@ pub async fn assign(context: &Context, merchant: MerchantId, id: ReceiptId, trad
         all.push(row.receipt()?);
         let says = Says::Receipts(Takings::of(&all));
         let report = Report { channel: Channel::Operator, proven: true, says, evidence: None };
-        let change = Change { hears: vec![row.version()], ..Change::new(order, report, Notes::default()) };
+        let change = Change { hears: vec![row.version()], entry: Some(entry.clone()), ..Change::new(order, report, Notes::default()) };
         if settle_page(context, &account, &[change], &[]).await?.iter().all(Option::is_some) {
             return body(&self::row(context, merchant, id).await?);
         }

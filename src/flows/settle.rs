@@ -13,6 +13,7 @@ use super::discrepancy::{Filed, Subject, file};
 use super::error::FlowError;
 use super::tenant::ProviderAccount;
 use crate::domain::agenda::Task;
+use crate::domain::audit::Entry;
 use crate::domain::event::{EventBody, ReceiptBody};
 use crate::domain::hearing::{Heard, Received, Rules, hear};
 use crate::domain::ids::{AttemptId, DiscrepancyId, EventId, MerchantId, ReceiptId, ReportId};
@@ -61,6 +62,8 @@ pub struct Change {
     pub notes: Notes,
     /// The receipts that the report is about.
     pub hears: Vec<Version>,
+    /// Who brings this by hand, and why: for the audit log, if it changes anything.
+    pub entry: Option<Entry>,
     /// The order is not stored yet and comes into being with this. SHA-256 of what it stands for.
     pub born: Option<[u8; 32]>,
 }
@@ -68,7 +71,7 @@ pub struct Change {
 impl Change {
     /// A report of an order that is stored.
     pub fn new(order: Order, report: Report, notes: Notes) -> Self {
-        Self { order, report, notes, hears: Vec::new(), born: None }
+        Self { order, report, notes, hears: Vec::new(), entry: None, born: None }
     }
 }
 
@@ -80,7 +83,21 @@ pub async fn settle(
     report: Report,
     notes: Notes,
 ) -> Result<Settled, FlowError> {
-    let mut change = Change::new(order, report, notes);
+    settle_change(context, account, Change::new(order, report, notes)).await
+}
+
+/// Takes what a person or a key reports to its end; `entry` tells the audit log of it, if it changes anything.
+pub async fn settle_by_hand(
+    context: &Context,
+    account: &ProviderAccount,
+    order: Order,
+    report: Report,
+    entry: Entry,
+) -> Result<Settled, FlowError> {
+    settle_change(context, account, Change { entry: Some(entry), ..Change::new(order, report, Notes::default()) }).await
+}
+
+async fn settle_change(context: &Context, account: &ProviderAccount, mut change: Change) -> Result<Settled, FlowError> {
     for _ in 0..TRIES {
         if let Some(settled) = settle_page(context, account, std::slice::from_ref(&change), &[]).await?.pop().flatten() {
             return Ok(settled);
@@ -125,7 +142,9 @@ async fn write_page(
     let rules = Rules { policy: &account.account.policy, timing: &context.timing, now };
     let heard: Vec<Heard> = changes.iter().map(|change| hear(&change.order, &change.report, rules)).collect();
     let pairs = || changes.iter().zip(&heard);
-    let records = pairs().map(|(change, heard)| write(context, account, change, heard, now)).collect::<Result<Vec<_>, _>>()?;
+    let entries: Vec<Option<Entry>> = pairs().map(|(change, heard)| entry(change, heard, now)).collect();
+    let write = |((change, heard), entry)| write(context, account, change, heard, entry, now);
+    let records = pairs().zip(entries.iter().map(Option::as_ref)).map(write).collect::<Result<Vec<_>, _>>()?;
     let written = record(&mut *context.db.get().await?, &records, homeless, bond).await?;
     drop(records);
     let Some(written) = written else { return Ok(None) };
@@ -150,12 +169,33 @@ async fn given_up(context: &Context, change: &mut Change) -> Result<(), FlowErro
     Ok(())
 }
 
+/// The row of the audit log: the order before and after, unless it says itself what changed.
+fn entry(change: &Change, heard: &Heard, now: OffsetDateTime) -> Option<Entry> {
+    let entry = change.entry.clone()?;
+    let (before, after) =
+        (entry.before.clone().unwrap_or_else(|| place(&change.order)), entry.after.clone().unwrap_or_else(|| place(&heard.order)));
+    Some(Entry { at: now, before: Some(before), after: Some(after), ..entry })
+}
+
+/// Where an order is, and what it counts.
+fn place(order: &Order) -> Value {
+    json!({
+        "status": order.state.status(),
+        "stage": order.state.stage(),
+        "sequence": order.sequence,
+        "amount_received": order.amount_received,
+        "amount_confirmed": order.amount_confirmed,
+        "retry": order.retry,
+    })
+}
+
 /// All that a report writes.
 fn write<'a>(
     context: &Context,
     account: &ProviderAccount,
     change: &'a Change,
     heard: &'a Heard,
+    entry: Option<&'a Entry>,
     now: OffsetDateTime,
 ) -> Result<Record<'a>, FlowError> {
     let Change { report, notes, .. } = change;
@@ -179,6 +219,7 @@ fn write<'a>(
         task: task(context, account, heard, *notes, opened.map(|(_, until)| until), now),
         receipt: heard.received.as_ref().map(|received| unmatched(context, order, received)).transpose()?,
         hears: &change.hears,
+        entry,
         finding: heard.finding.as_ref().map(|finding| discrepancy(context, order, finding)).transpose()?,
     })
 }

@@ -1,16 +1,19 @@
 //! Setting up: merchants, their accounts and their keys. The operator's business, from the command line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use url::Url;
 
 use super::Context;
 use super::error::FlowError;
 use super::tenant::Scope;
-use crate::domain::account::Account;
+use crate::domain::account::{Account, POLICY_KEYS};
+use crate::domain::audit::By;
 use crate::domain::ids::{KeyId, MerchantId};
 use crate::domain::order::Provider;
 use crate::store::accounts::{self, AccountRow, MerchantRow};
@@ -47,7 +50,7 @@ pub fn check(document: &MerchantDocument) -> Result<(), FlowError> {
 
 /// Makes a merchant what its document says. Applying it again changes nothing. Accounts that the
 /// document does not name are closed to new orders.
-pub async fn apply(context: &Context, document: &MerchantDocument) -> Result<Changes, FlowError> {
+pub async fn apply(context: &Context, by: &By, document: &MerchantDocument) -> Result<Changes, FlowError> {
     check(document)?;
     let now = context.clock.now();
     let mut connection = context.db.get().await?;
@@ -68,24 +71,57 @@ pub async fn apply(context: &Context, document: &MerchantDocument) -> Result<Cha
         }
     }
     let new_id = MerchantId(context.clock.new_uuid());
-    let merchant = accounts::put_merchant(&mut connection, new_id, &document.name, &document.return_origins, now).await?;
+    let entry = by.does(new_id, now, "merchant.apply", ("merchant", document.name.clone()));
+    let merchant = accounts::put_merchant(&mut connection, new_id, &document.name, &document.return_origins, now, &entry).await?;
     let mut changes = vec![merchant_change(before.as_ref(), document)];
     for (provider, settings) in &document.accounts {
         let known = known.iter().find(|row| row.provider == *provider);
         let change = account_change(context, merchant, known, settings)?;
         if change != "unchanged" {
+            let before =
+                known.map(|row| Ok::<_, FlowError>((row, open_document(context, merchant, row.provider, &row.sealed)?))).transpose()?;
+            let entry = by.does(merchant, now, "account.set", ("account", provider.to_string()));
+            let entry = entry.after(shown(settings, before.as_ref().map(|(_, before)| before), false));
+            let entry = match &before {
+                Some((row, before)) => entry.before(shown(before, None, row.disabled)),
+                None => entry,
+            };
             let sealed = context.vault.seal(&place(merchant, *provider), Value::Object(settings.clone()).to_string().as_bytes())?;
-            accounts::put_account(&mut connection, merchant, *provider, &sealed, now).await?;
+            accounts::put_account(&mut connection, merchant, *provider, &sealed, now, &entry).await?;
         }
         changes.push(format!("merchant {}: account at {provider} {change}", document.name));
     }
     for row in known.iter().filter(|row| !row.disabled && !document.accounts.contains_key(&row.provider)) {
-        accounts::disable_account(&mut connection, merchant, row.provider, now).await?;
+        let entry = by.does(merchant, now, "account.close", ("account", row.provider.to_string()));
+        let entry = entry.before(json!({ "closed": false })).after(json!({ "closed": true }));
+        accounts::disable_account(&mut connection, merchant, row.provider, now, &entry).await?;
         changes.push(format!("merchant {}: account at {} closed to new orders", document.name, row.provider));
     }
     keys::announce_change(&mut connection).await?;
     context.tenants.forget();
     Ok(changes)
+}
+
+/// What the audit log tells of an account: the settings that are no secrets, where its provider is, and the names (no more) of
+/// all that differ from `before`.
+fn shown(settings: &Map<String, Value>, before: Option<&Map<String, Value>>, closed: bool) -> Value {
+    let open: Map<String, Value> = settings
+        .iter()
+        .filter(|(name, _)| name.as_str() == "flow" || POLICY_KEYS.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let origin = settings
+        .get("base_url")
+        .and_then(Value::as_str)
+        .and_then(|text| Url::parse(text).ok())
+        .map(|url| url.origin().ascii_serialization());
+    let mut all = json!({ "settings": open, "origin": origin, "closed": closed });
+    if let Some(before) = before {
+        let names: BTreeSet<&String> = settings.keys().chain(before.keys()).collect();
+        let changed: Vec<&String> = names.into_iter().filter(|name| settings.get(*name) != before.get(*name)).collect();
+        all["changed"] = json!(changed);
+    }
+    all
 }
 
 fn merchant_change(before: Option<&MerchantRow>, document: &MerchantDocument) -> String {
@@ -169,31 +205,45 @@ pub struct KeyWish {
     pub allow_ips: Vec<IpNet>,
     /// Absent: it does not expire.
     pub expires_at: Option<OffsetDateTime>,
+    /// What people call it: who holds it. Absent: they tell it by its beginning.
+    pub name: Option<String>,
 }
 
 /// Makes a key for a merchant. This is the only time that the key itself is to be seen.
-pub async fn create_key(context: &Context, merchant: &str, wish: &KeyWish) -> Result<(KeyId, SecretString), FlowError> {
+pub async fn create_key(context: &Context, by: &By, merchant: &str, wish: &KeyWish) -> Result<(KeyId, SecretString), FlowError> {
     let merchant = merchant_id(context, merchant).await?;
     let key: SecretString = format!("tg_{}", random_token()?).into();
     let row = KeyRow {
         merchant_id: merchant,
         id: KeyId(context.clock.new_uuid()),
         prefix: key.expose_secret()[..SHOWN].to_owned(),
+        name: wish.name.clone(),
         scopes: wish.scopes.iter().map(ToString::to_string).collect(),
         allow_ips: wish.allow_ips.iter().map(ToString::to_string).collect(),
         expires_at: wish.expires_at,
     };
     let hash = context.vault.tag(API_KEY, key.expose_secret().as_bytes());
-    keys::insert(&mut *context.db.get().await?, &row, &hash, context.clock.now()).await?;
+    let now = context.clock.now();
+    let entry = by.does(merchant, now, "key.create", ("key", row.id.to_string())).after(json!({
+        "prefix": row.prefix,
+        "name": row.name,
+        "scopes": row.scopes,
+        "allow_ips": row.allow_ips,
+        "expires_at": row.expires_at.and_then(|end| end.format(&Rfc3339).ok()),
+    }));
+    keys::insert(&mut *context.db.get().await?, &row, &hash, now, &entry).await?;
     Ok((row.id, key))
 }
 
 /// Revokes the keys of a merchant that have this id, or this prefix. Gives their number.
-pub async fn revoke_key(context: &Context, merchant: &str, id_or_prefix: &str) -> Result<u64, FlowError> {
+pub async fn revoke_key(context: &Context, by: &By, merchant: &str, id_or_prefix: &str) -> Result<i64, FlowError> {
     let merchant = merchant_id(context, merchant).await?;
     let mut connection = context.db.get().await?;
     let prefix: String = id_or_prefix.chars().take(SHOWN).collect();
-    let revoked = keys::revoke(&mut connection, merchant, KeyId::parse(id_or_prefix).ok(), &prefix, context.clock.now()).await?;
+    let now = context.clock.now();
+    // Which keys they are, the statement finds out.
+    let entry = by.does(merchant, now, "key.revoke", ("key", prefix.clone()));
+    let revoked = keys::revoke(&mut connection, merchant, KeyId::parse(id_or_prefix).ok(), &prefix, now, &entry).await?;
     keys::announce_change(&mut connection).await?;
     context.tenants.forget();
     Ok(revoked)

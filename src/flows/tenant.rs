@@ -12,6 +12,7 @@ use strum::{Display, EnumString};
 use super::Context;
 use super::error::FlowError;
 use crate::domain::account::{self, Account};
+use crate::domain::audit::By;
 use crate::domain::coin::Coin;
 use crate::domain::ids::{KeyId, MerchantId};
 use crate::domain::order::Provider;
@@ -162,12 +163,19 @@ pub struct Caller {
     pub merchant: MerchantId,
     /// Which key.
     pub key: KeyId,
+    /// Its name; its beginning where it has none.
+    name: String,
     scopes: Vec<Scope>,
     networks: Vec<ipnet::IpNet>,
     expires_at: Option<time::OffsetDateTime>,
 }
 
 impl Caller {
+    /// The caller, as the audit log names it, in the request with this name.
+    pub fn by(&self, request_id: String) -> By {
+        By::key(self.key, &self.name, request_id)
+    }
+
     /// Whether the key may do this.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
@@ -256,6 +264,7 @@ fn caller(row: &keys::KeyRow) -> Caller {
     Caller {
         merchant: row.merchant_id,
         key: row.id,
+        name: row.name.clone().unwrap_or_else(|| row.prefix.clone()),
         scopes: row.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
         networks: row.allow_ips.iter().filter_map(|text| account::network(text)).collect(),
         expires_at: row.expires_at,

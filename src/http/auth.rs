@@ -12,8 +12,9 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
-use super::detached;
 use super::problem::Problem;
+use super::{detached, request_id};
+use crate::domain::audit::By;
 use crate::domain::ids::MerchantId;
 use crate::flows::Context;
 use crate::flows::tenant::{Caller, Scope, authenticate};
@@ -31,9 +32,9 @@ impl<S> Authorized<S> {
         self.caller.merchant
     }
 
-    /// Who decides, for the record.
-    pub fn name(&self) -> String {
-        self.caller.key.to_string()
+    /// Who does it, in which request: for the record.
+    pub fn by(&self) -> By {
+        self.caller.by(request_id::current())
     }
 }
 

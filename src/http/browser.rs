@@ -8,8 +8,8 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, 
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError, get, web};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::detached;
 use super::problem::Problem;
+use super::{detached, request_id};
 use crate::domain::order::Provider;
 use crate::flows::browser::{self, Agreement};
 use crate::flows::error::FlowError;
@@ -43,7 +43,8 @@ pub async fn come_back(context: web::Data<Context>, path: web::Path<String>, req
         }));
     }
     let agreement = Agreement { state, code: field("code").filter(|_| field("error").is_none()).map(SecretString::from) };
-    let page = detached(async move { browser::end_link(&context, provider, agreement).await }).await;
+    let request_id = request_id::current();
+    let page = detached(async move { browser::end_link(&context, provider, agreement, request_id).await }).await;
     told_to_a_person(page.map(|page| page.map_or_else(lost, |url| on_to(url.as_str()))))
 }
 

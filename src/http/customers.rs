@@ -183,8 +183,8 @@ pub async fn create(
     body: Json<NewCustomer>,
 ) -> Result<HttpResponse, Problem> {
     let (customer, contact) = body.0.read(NewCustomer::read)?;
-    let (merchant, owner) = (caller.merchant(), customer.clone());
-    let (row, replayed) = detached(async move { customer::register(&context, merchant, &owner, contact.as_ref()).await }).await?;
+    let (merchant, by, owner) = (caller.merchant(), caller.by(), customer.clone());
+    let (row, replayed) = detached(async move { customer::register(&context, merchant, &by, &owner, contact.as_ref()).await }).await?;
     Ok(made(&CustomerBody::new(&customer, row), replayed))
 }
 

@@ -180,7 +180,7 @@ pub async fn resend(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
-    let merchant = caller.merchant();
-    let delivery = detached(async move { delivery::resend(&context, merchant, id).await }).await?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    let delivery = detached(async move { delivery::resend(&context, merchant, &by, id).await }).await?;
     Ok(HttpResponse::Accepted().json(DeliveryBody::from(delivery)))
 }

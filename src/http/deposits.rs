@@ -114,8 +114,8 @@ pub async fn create(
     body: Json<NewDeposit>,
 ) -> Result<HttpResponse, Problem> {
     let wish = body.0.read(NewDeposit::read)?;
-    let merchant = caller.merchant();
-    let granted = detached(async move { flows::create::create(&context, merchant, wish).await }).await?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    let granted = detached(async move { flows::create::create(&context, merchant, &by, wish).await }).await?;
     Ok(render_granted(&granted))
 }
 
@@ -157,8 +157,8 @@ pub async fn cancel(
     caller: Authorized<MakesDeposits>,
     path: web::Path<String>,
 ) -> Result<web::Json<OrderBody>, Problem> {
-    let (trade_id, merchant) = (path_trade_id(&path)?, caller.merchant());
-    let order = detached(async move { act::cancel(&context, merchant, Kind::Deposit, &trade_id).await }).await?;
+    let (trade_id, merchant, by) = (path_trade_id(&path)?, caller.merchant(), caller.by());
+    let order = detached(async move { act::cancel(&context, merchant, &by, Kind::Deposit, &trade_id).await }).await?;
     Ok(web::Json(OrderBody::from(&order)))
 }
 
@@ -194,8 +194,8 @@ pub async fn resolve(
     path: web::Path<String>,
     body: Json<Resolution>,
 ) -> Result<web::Json<OrderBody>, Problem> {
-    let (trade_id, merchant, by) = (path_trade_id(&path)?, caller.merchant(), caller.name());
-    let (decision, reason) = body.0.read(Resolution::read)?;
-    let order = detached(async move { act::resolve(&context, merchant, Kind::Deposit, &trade_id, decision, (by, reason)).await }).await?;
+    let (trade_id, merchant, by) = (path_trade_id(&path)?, caller.merchant(), caller.by());
+    let decision = body.0.read(Resolution::read)?;
+    let order = detached(async move { act::resolve(&context, merchant, &by, Kind::Deposit, &trade_id, decision).await }).await?;
     Ok(web::Json(OrderBody::from(&order)))
 }

@@ -84,7 +84,7 @@ pub async fn resolve(
         let reason = fields.read("/reason", reason(&body.reason));
         fields.finish(reason)
     })?;
-    let (merchant, by) = (caller.merchant(), caller.name());
-    let body = detached(async move { discrepancy::resolve(&context, merchant, id, (by, reason)).await }).await?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    let body = detached(async move { discrepancy::resolve(&context, merchant, &by, id, &reason).await }).await?;
     Ok(web::Json(body))
 }

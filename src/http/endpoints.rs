@@ -232,8 +232,8 @@ pub async fn create(
     body: Json<NewEndpoint>,
 ) -> Result<HttpResponse, Problem> {
     let (url, wanted) = body.0.read(|body, fields| body.read(fields, &context))?;
-    let merchant = caller.merchant();
-    let made = detached(async move { endpoint::create(&context, merchant, &url, &wanted).await }).await?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    let made = detached(async move { endpoint::create(&context, merchant, &by, &url, &wanted).await }).await?;
     Ok(render_secret(made, HttpResponse::Created()))
 }
 
@@ -288,8 +288,8 @@ pub async fn change(
 ) -> Result<web::Json<EndpointBody>, Problem> {
     let id = path_id(&path)?;
     let change = body.0.read(|body, fields| body.read(fields, &context))?;
-    let merchant = caller.merchant();
-    Ok(web::Json(detached(async move { endpoint::change(&context, merchant, id, &change).await }).await?.into()))
+    let (merchant, by) = (caller.merchant(), caller.by());
+    Ok(web::Json(detached(async move { endpoint::change(&context, merchant, &by, id, &change).await }).await?.into()))
 }
 
 /// Remove an endpoint
@@ -305,8 +305,8 @@ pub async fn remove(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
-    let merchant = caller.merchant();
-    detached(async move { endpoint::delete(&context, merchant, id).await }).await?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    detached(async move { endpoint::delete(&context, merchant, &by, id).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -328,8 +328,8 @@ pub async fn rotate(
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
     let overlap = body.0.read(Rotation::read)?;
-    let merchant = caller.merchant();
-    let rotated = detached(async move { endpoint::rotate(&context, merchant, id, overlap).await }).await?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    let rotated = detached(async move { endpoint::rotate(&context, merchant, &by, id, overlap).await }).await?;
     Ok(render_secret(rotated, HttpResponse::Ok()))
 }
 
@@ -344,8 +344,8 @@ pub async fn rotate(
 #[post("/v1/webhook_endpoints/{id}/test")]
 pub async fn test(context: web::Data<Context>, caller: Authorized<Administers>, path: web::Path<String>) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
-    let merchant = caller.merchant();
-    let delivery = detached(async move { endpoint::test(&context, merchant, id).await }).await?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    let delivery = detached(async move { endpoint::test(&context, merchant, &by, id).await }).await?;
     Ok(HttpResponse::Accepted().json(DeliveryBody::from(delivery)))
 }
 
@@ -366,7 +366,7 @@ pub async fn replay(
 ) -> Result<HttpResponse, Problem> {
     let id = path_id(&path)?;
     let wish = body.0.read(ReplayWish::read)?;
-    let merchant = caller.merchant();
-    let deliveries = detached(async move { endpoint::replay(&context, merchant, id, wish).await }).await?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    let deliveries = detached(async move { endpoint::replay(&context, merchant, &by, id, wish).await }).await?;
     Ok(HttpResponse::Accepted().json(ReplayBody { object: "webhook_replay", endpoint: id.to_string(), deliveries }))
 }

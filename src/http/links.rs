@@ -180,11 +180,12 @@ pub async fn link(
 ) -> Result<HttpResponse, Problem> {
     let customer = path_customer(&path)?;
     let (provider, way) = body.0.read(NewLink::read)?;
-    let (merchant, owner) = (caller.merchant(), customer.clone());
+    let (merchant, by, owner) = (caller.merchant(), caller.by(), customer.clone());
     let code = match way {
         Way::Code(code) => code,
         Way::Browser { return_url, scope } => {
-            let begin = async move { flows::browser::begin_link(&context, merchant, owner, provider, &return_url, scope.as_deref()).await };
+            let begin =
+                async move { flows::browser::begin_link(&context, merchant, &by, owner, provider, &return_url, scope.as_deref()).await };
             let journey = detached(begin).await?;
             return Ok(HttpResponse::Ok().json(JourneyBody {
                 object: "link_request",
@@ -195,7 +196,7 @@ pub async fn link(
             }));
         }
     };
-    let row = detached(async move { flows::link::create(&context, merchant, owner, provider, &code).await }).await?;
+    let row = detached(async move { flows::link::create(&context, merchant, &by, owner, provider, &code).await }).await?;
     Ok(HttpResponse::Created().json(LinkBody::new(&customer, row)))
 }
 
@@ -230,8 +231,8 @@ pub async fn unlink(
     let (customer, wallet) = path.into_inner();
     let customer = path_customer(&customer)?;
     let provider = short_text(&wallet).and_then(|text| provider(&text)).map_err(|_| FlowError::NotFound("link"))?;
-    let merchant = caller.merchant();
-    detached(async move { flows::link::delete(&context, merchant, customer, provider).await }).await?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    detached(async move { flows::link::delete(&context, merchant, &by, customer, provider).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

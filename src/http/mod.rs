@@ -4,6 +4,7 @@
 //! not stop a payment half-way.
 
 pub mod addresses;
+pub mod audit_log;
 pub mod auth;
 pub mod body;
 pub mod browser;
@@ -92,6 +93,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(discrepancies::resolve)
         .service(reconciliations::list)
         .service(reconciliations::get)
+        .service(audit_log::list)
         .service(events::list)
         .service(endpoints::create)
         .service(endpoints::list)

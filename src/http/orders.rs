@@ -23,8 +23,8 @@ use crate::flows::read::{self, Timeline};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resolution {
-    /// `confirm` (the money moved) or `reject` (it did not); payouts also `retry` (send it, refused
-    /// where that could pay twice) and `approve`.
+    /// `confirm` (the money moved) or `reject` (it did not); payouts also `retry` (send it again; where
+    /// that could pay twice, two keys have to want it) and `approve`.
     #[schema(example = "confirm")]
     action: String,
     /// Why: it stays with the order.

@@ -125,8 +125,8 @@ impl NewDestination {
 #[post("/v1/payouts")]
 pub async fn create(context: web::Data<Context>, caller: Authorized<MakesPayouts>, body: Json<NewPayout>) -> Result<HttpResponse, Problem> {
     let wish = body.0.read(NewPayout::read)?;
-    let merchant = caller.merchant();
-    let granted = detached(async move { flows::create::create(&context, merchant, wish).await }).await?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    let granted = detached(async move { flows::create::create(&context, merchant, &by, wish).await }).await?;
     Ok(render_granted(&granted))
 }
 
@@ -168,8 +168,8 @@ pub async fn cancel(
     caller: Authorized<MakesPayouts>,
     path: web::Path<String>,
 ) -> Result<web::Json<OrderBody>, Problem> {
-    let (trade_id, merchant) = (path_trade_id(&path)?, caller.merchant());
-    let order = detached(async move { act::cancel(&context, merchant, Kind::Payout, &trade_id).await }).await?;
+    let (trade_id, merchant, by) = (path_trade_id(&path)?, caller.merchant(), caller.by());
+    let order = detached(async move { act::cancel(&context, merchant, &by, Kind::Payout, &trade_id).await }).await?;
     Ok(web::Json(OrderBody::from(&order)))
 }
 
@@ -192,10 +192,12 @@ pub async fn refresh(
 
 /// Decide what became of a payout
 ///
-/// For payouts that wait for a person. `retry` is refused while an earlier call may have moved money.
+/// For payouts that wait for a person. While an earlier call may have moved money, `retry` takes two: the first is kept
+/// in the order's `retry`, a second one by another key within 24 hours sends it again. One is enough where the wallet refuses
+/// repeated ids, is trusted to, and twice showed nothing.
 #[utoipa::path(tag = "payouts", params(("trade_id" = String, Path, description = "Your id of the payout")), request_body = Resolution,
     responses((status = 200, body = OrderBody),
-        (status = 409, description = "`order_not_in_review`, `might_pay_twice`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`order_not_in_review`, `second_operator_needed`, `might_pay_twice`", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["admin"])))]
 #[post("/v1/payouts/{trade_id}/resolve")]
@@ -205,8 +207,8 @@ pub async fn resolve(
     path: web::Path<String>,
     body: Json<Resolution>,
 ) -> Result<web::Json<OrderBody>, Problem> {
-    let (trade_id, merchant, by) = (path_trade_id(&path)?, caller.merchant(), caller.name());
-    let (decision, reason) = body.0.read(Resolution::read)?;
-    let order = detached(async move { act::resolve(&context, merchant, Kind::Payout, &trade_id, decision, (by, reason)).await }).await?;
+    let (trade_id, merchant, by) = (path_trade_id(&path)?, caller.merchant(), caller.by());
+    let decision = body.0.read(Resolution::read)?;
+    let order = detached(async move { act::resolve(&context, merchant, &by, Kind::Payout, &trade_id, decision).await }).await?;
     Ok(web::Json(OrderBody::from(&order)))
 }

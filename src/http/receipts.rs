@@ -8,7 +8,7 @@ use super::auth::{Administers, Authorized, Reads};
 use super::body::{Fields, Json, Query};
 use super::detached;
 use super::lists::{List, limit, provider};
-use super::orders::coin_name;
+use super::orders::{coin_name, reason};
 use super::problem::Problem;
 use crate::domain::event::ReceiptBody;
 use crate::domain::ids::{CustomerId, ReceiptId, TradeId};
@@ -64,12 +64,16 @@ pub struct Assignment {
     /// Your id of a deposit that is not final.
     #[schema(example = "order-1001")]
     trade_id: String,
+    /// Why: it stays in the audit log.
+    #[schema(example = "the customer sent it in two parts, the second one too late")]
+    reason: String,
 }
 
 impl Assignment {
-    fn read(self, mut fields: Fields) -> Result<TradeId, FlowError> {
+    fn read(self, mut fields: Fields) -> Result<(TradeId, String), FlowError> {
         let trade_id = fields.read("/trade_id", TradeId::parse(&self.trade_id));
-        fields.finish(trade_id)
+        let reason = fields.read("/reason", reason(&self.reason));
+        fields.finish(trade_id.zip(reason))
     }
 }
 
@@ -108,7 +112,7 @@ pub async fn assign(
     body: Json<Assignment>,
 ) -> Result<web::Json<ReceiptBody>, Problem> {
     let id = ReceiptId::parse(&path).map_err(|_| FlowError::NotFound("receipt"))?;
-    let trade_id = body.0.read(Assignment::read)?;
-    let merchant = caller.merchant();
-    Ok(web::Json(detached(async move { receipt::assign(&context, merchant, id, &trade_id).await }).await?))
+    let (trade_id, reason) = body.0.read(Assignment::read)?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    Ok(web::Json(detached(async move { receipt::assign(&context, merchant, &by, id, &trade_id, &reason).await }).await?))
 }

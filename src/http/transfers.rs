@@ -94,8 +94,8 @@ pub async fn create(
     body: Json<NewTransfer>,
 ) -> Result<HttpResponse, Problem> {
     let wish = body.0.read(NewTransfer::read)?;
-    let merchant = caller.merchant();
-    let granted = detached(async move { flows::create::create(&context, merchant, wish).await }).await?;
+    let (merchant, by) = (caller.merchant(), caller.by());
+    let granted = detached(async move { flows::create::create(&context, merchant, &by, wish).await }).await?;
     Ok(render_granted(&granted))
 }
 
@@ -137,8 +137,8 @@ pub async fn cancel(
     caller: Authorized<MakesPayouts>,
     path: web::Path<String>,
 ) -> Result<web::Json<OrderBody>, Problem> {
-    let (trade_id, merchant) = (path_trade_id(&path)?, caller.merchant());
-    let order = detached(async move { act::cancel(&context, merchant, Kind::Transfer, &trade_id).await }).await?;
+    let (trade_id, merchant, by) = (path_trade_id(&path)?, caller.merchant(), caller.by());
+    let order = detached(async move { act::cancel(&context, merchant, &by, Kind::Transfer, &trade_id).await }).await?;
     Ok(web::Json(OrderBody::from(&order)))
 }
 
@@ -161,10 +161,12 @@ pub async fn refresh(
 
 /// Decide what became of a transfer
 ///
-/// For transfers that wait for a person. `retry` is refused while an earlier call may have moved money.
+/// For transfers that wait for a person. While an earlier call may have moved money, `retry` takes two: the first is kept
+/// in the order's `retry`, a second one by another key within 24 hours sends it again. One is enough where the wallet refuses
+/// repeated ids, is trusted to, and twice showed nothing.
 #[utoipa::path(tag = "transfers", params(("trade_id" = String, Path, description = "Your id of the transfer")), request_body = Resolution,
     responses((status = 200, body = OrderBody),
-        (status = 409, description = "`order_not_in_review`, `might_pay_twice`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`order_not_in_review`, `second_operator_needed`, `might_pay_twice`", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["admin"])))]
 #[post("/v1/transfers/{trade_id}/resolve")]
@@ -174,8 +176,8 @@ pub async fn resolve(
     path: web::Path<String>,
     body: Json<Resolution>,
 ) -> Result<web::Json<OrderBody>, Problem> {
-    let (trade_id, merchant, by) = (path_trade_id(&path)?, caller.merchant(), caller.name());
-    let (decision, reason) = body.0.read(Resolution::read)?;
-    let order = detached(async move { act::resolve(&context, merchant, Kind::Transfer, &trade_id, decision, (by, reason)).await }).await?;
+    let (trade_id, merchant, by) = (path_trade_id(&path)?, caller.merchant(), caller.by());
+    let decision = body.0.read(Resolution::read)?;
+    let order = detached(async move { act::resolve(&context, merchant, &by, Kind::Transfer, &trade_id, decision).await }).await?;
     Ok(web::Json(OrderBody::from(&order)))
 }

@@ -4,8 +4,9 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::StoreError;
 use super::rows::parsed;
+use super::{StoreError, audit};
+use crate::domain::audit::Entry;
 use crate::domain::ids::MerchantId;
 use crate::domain::order::Provider;
 
@@ -20,22 +21,38 @@ pub struct MerchantRow {
     pub return_origins: Vec<String>,
 }
 
-/// Writes a merchant, or what changed of it. Gives the id that it has.
+/// Writes a merchant, or what changed of it; `entry` tells of it, if anything did. Gives the id that it has.
 pub async fn put_merchant(
     connection: &mut PgConnection,
     new_id: MerchantId,
     name: &str,
     return_origins: &[String],
     now: OffsetDateTime,
+    entry: &Entry,
 ) -> Result<MerchantId, StoreError> {
     let id = sqlx::query_scalar!(
-        "INSERT INTO merchants (merchant_id, name, return_origins, created_at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT ON CONSTRAINT a_merchant_name_is_taken_once DO UPDATE SET return_origins = excluded.return_origins
-         RETURNING merchant_id",
+        r#"WITH old AS (
+             SELECT merchant_id, return_origins FROM merchants WHERE name = $2 FOR NO KEY UPDATE
+         ), m AS (
+             INSERT INTO merchants (merchant_id, name, return_origins, created_at)
+             -- Counting makes it come after: what was before is read before it is written over.
+             SELECT $1, $2, $3, $4 WHERE (SELECT count(*) FROM old) >= 0
+             ON CONFLICT ON CONSTRAINT a_merchant_name_is_taken_once DO UPDATE SET return_origins = excluded.return_origins
+             RETURNING merchant_id, return_origins
+         ), l AS (
+             INSERT INTO audit_log SELECT r.* FROM m LEFT JOIN old ON true,
+                 json_populate_record(NULL::audit_log, ($5::text::jsonb || jsonb_build_object(
+                     'merchant_id', m.merchant_id,
+                     'before', CASE WHEN old.merchant_id IS NOT NULL THEN jsonb_build_object('return_origins', old.return_origins) END,
+                     'after', jsonb_build_object('return_origins', m.return_origins)))::json) r
+             WHERE old.merchant_id IS NULL OR old.return_origins <> m.return_origins
+         )
+         SELECT merchant_id FROM m"#,
         new_id.0,
         name,
         return_origins,
         now,
+        audit::document(entry)?,
     )
     .fetch_one(connection)
     .await?;
@@ -97,15 +114,20 @@ pub async fn put_account(
     provider: Provider,
     sealed: &[u8],
     now: OffsetDateTime,
+    entry: &Entry,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "INSERT INTO provider_accounts (merchant_id, provider, sealed, updated_at) VALUES ($1, $2, $3, $4)
+        "WITH l AS (
+             INSERT INTO audit_log SELECT r.* FROM json_populate_record(NULL::audit_log, $5::text::json) r
+         )
+         INSERT INTO provider_accounts (merchant_id, provider, sealed, updated_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT ON CONSTRAINT a_merchant_has_one_account_at_a_provider DO UPDATE
          SET sealed = excluded.sealed, updated_at = excluded.updated_at, disabled_at = NULL",
         merchant.0,
         provider.to_string(),
         sealed,
         now,
+        audit::document(entry)?,
     )
     .execute(connection)
     .await?;
@@ -118,12 +140,18 @@ pub async fn disable_account(
     merchant: MerchantId,
     provider: Provider,
     now: OffsetDateTime,
+    entry: &Entry,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE provider_accounts SET disabled_at = $3 WHERE merchant_id = $1 AND provider = $2 AND disabled_at IS NULL",
+        "WITH a AS (
+             UPDATE provider_accounts SET disabled_at = $3 WHERE merchant_id = $1 AND provider = $2 AND disabled_at IS NULL
+             RETURNING 1
+         )
+         INSERT INTO audit_log SELECT r.* FROM a, json_populate_record(NULL::audit_log, $4::text::json) r",
         merchant.0,
         provider.to_string(),
         now,
+        audit::document(entry)?,
     )
     .execute(connection)
     .await?;

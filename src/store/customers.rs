@@ -3,8 +3,9 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::StoreError;
 use super::rows::parsed;
+use super::{StoreError, audit};
+use crate::domain::audit::Entry;
 use crate::domain::ids::{CustomerId, MerchantId};
 use crate::domain::order::Provider;
 
@@ -59,7 +60,12 @@ pub enum Registration {
 }
 
 /// Writes an account of a customer, and the customer where it is new, or nothing.
-pub async fn register(connection: &mut PgConnection, new: &NewUser<'_>, now: OffsetDateTime) -> Result<Registration, StoreError> {
+pub async fn register(
+    connection: &mut PgConnection,
+    new: &NewUser<'_>,
+    now: OffsetDateTime,
+    entry: &Entry,
+) -> Result<Registration, StoreError> {
     let tags: Vec<Vec<u8>> = new.contact_tags.iter().map(|tag| tag.to_vec()).collect();
     let done = sqlx::query!(
         r#"
@@ -74,6 +80,8 @@ pub async fn register(connection: &mut PgConnection, new: &NewUser<'_>, now: Off
             SELECT $1, $2, $4, $5, $6 FROM c
             ON CONFLICT ON CONSTRAINT a_customer_has_one_user_at_a_provider DO NOTHING
             RETURNING 1
+        ), l AS (
+            INSERT INTO audit_log SELECT r.* FROM u, json_populate_record(NULL::audit_log, $7::text::json) r
         )
         SELECT EXISTS (SELECT FROM c) AS "same_contact!", EXISTS (SELECT FROM u) AS "written!"
         "#,
@@ -83,6 +91,7 @@ pub async fn register(connection: &mut PgConnection, new: &NewUser<'_>, now: Off
         new.provider.to_string(),
         new.provider_user,
         now,
+        audit::document(entry)?,
     )
     .fetch_one(connection)
     .await;

@@ -1,10 +1,11 @@
 //! `webhook_deliveries` and `webhook_attempts`: the history of what merchants were told; and sending it again.
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, audit};
+use crate::domain::audit::Entry;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::ids::{DeliveryId, EndpointId, EventId, MerchantId, OrderId};
 
@@ -162,9 +163,57 @@ pub async fn attempts(connection: &mut PgConnection, merchant: MerchantId, deliv
     Ok(rows)
 }
 
+/// Sends a delivery again that is finished, at once. `false` if it is not in one of these states.
+pub async fn resend(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    (endpoint, one): (EndpointId, DeliveryId),
+    states: &[DeliveryState],
+    now: OffsetDateTime,
+    entry: &Entry,
+) -> Result<bool, StoreError> {
+    let mut transaction = connection.begin().await?;
+    let reopened = reopen(&mut transaction, merchant, (endpoint, Some(one)), states, None, now).await?;
+    if reopened > 0 {
+        audit::insert(&mut transaction, entry).await?;
+    }
+    transaction.commit().await?;
+    Ok(reopened > 0)
+}
+
+/// Which deliveries an endpoint gets again.
+#[derive(Debug)]
+pub struct Again<'a> {
+    /// Those in one of these states.
+    pub states: &'a [DeliveryState],
+    /// Only those whose event was written at this time or later.
+    pub since: Option<OffsetDateTime>,
+    /// Also events of this time or later (the least id of that time) that were never on their way to it.
+    pub handed_since: Option<(OffsetDateTime, Uuid)>,
+}
+
+/// Sends past events to an endpoint again, and says so in the audit log: all of it or nothing. Gives their number.
+pub async fn replay(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    endpoint: EndpointId,
+    again: Again<'_>,
+    now: OffsetDateTime,
+    entry: impl FnOnce(i64) -> Entry,
+) -> Result<i64, StoreError> {
+    let mut transaction = connection.begin().await?;
+    let mut count = reopen(&mut transaction, merchant, (endpoint, None), again.states, again.since, now).await?;
+    if let Some(since) = again.handed_since {
+        count += hand_past_events(&mut transaction, merchant, endpoint, since, now).await?;
+    }
+    audit::insert(&mut transaction, &entry(count)).await?;
+    transaction.commit().await?;
+    Ok(count)
+}
+
 /// Sends deliveries again: this one, or all to the endpoint that are in one of these states and whose event was written at
 /// `since` or later. They are due at once, and have the whole schedule before them. Gives their number.
-pub async fn reopen(
+async fn reopen(
     connection: &mut PgConnection,
     merchant: MerchantId,
     (endpoint, one): (EndpointId, Option<DeliveryId>),
@@ -208,7 +257,7 @@ pub async fn reopen(
 
 /// Tells an endpoint of events that were written at `since` or later, that it wants, and that were never on their way to it: it
 /// did not want them then, or was disabled, or not there. `first_id` is the least id of that time. Gives their number.
-pub async fn hand_past_events(
+async fn hand_past_events(
     connection: &mut PgConnection,
     merchant: MerchantId,
     endpoint: EndpointId,

@@ -4,7 +4,8 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::StoreError;
+use super::{StoreError, audit};
+use crate::domain::audit::Entry;
 use crate::domain::ids::{DiscrepancyId, EventId, MerchantId};
 use crate::domain::order::Provider;
 
@@ -125,6 +126,7 @@ pub async fn resolve(
     (by, reason): (&str, &str),
     (event_id, event_body): (EventId, &str),
     now: OffsetDateTime,
+    entry: &Entry,
 ) -> Result<bool, StoreError> {
     let resolved = sqlx::query_scalar!(
         r#"WITH d AS (
@@ -134,6 +136,8 @@ pub async fn resolve(
          ), e AS (
              INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
              SELECT $1, $6, 'discrepancy.resolved', $7::text::json, $5 FROM d
+         ), l AS (
+             INSERT INTO audit_log SELECT r.* FROM d, json_populate_record(NULL::audit_log, $8::text::json) r
          )
          SELECT count(*) AS "resolved!" FROM d"#,
         merchant.0,
@@ -143,6 +147,7 @@ pub async fn resolve(
         now,
         event_id.0,
         event_body,
+        audit::document(entry)?,
     )
     .fetch_one(connection)
     .await?;

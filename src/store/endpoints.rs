@@ -4,7 +4,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, audit};
+use crate::domain::audit::Entry;
 use crate::domain::delivery::EndpointState;
 use crate::domain::ids::{EndpointId, MerchantId, SecretId};
 
@@ -46,6 +47,7 @@ pub async fn insert(
     (secret, sealed): Sealed<'_>,
     most: i64,
     now: OffsetDateTime,
+    entry: &Entry,
 ) -> Result<bool, StoreError> {
     let made = sqlx::query_scalar!(
         r#"WITH n AS (
@@ -56,6 +58,8 @@ pub async fn insert(
          ), s AS (
              INSERT INTO webhook_secrets (merchant_id, endpoint_id, secret_id, sealed, created_at)
              SELECT $1, $2, $5, $6, $8 FROM n
+         ), l AS (
+             INSERT INTO audit_log SELECT r.* FROM n, json_populate_record(NULL::audit_log, $9::text::json) r
          )
          SELECT count(*) AS "made!" FROM n"#,
         merchant.0,
@@ -66,6 +70,7 @@ pub async fn insert(
         sealed,
         most,
         now,
+        audit::document(entry)?,
     )
     .fetch_one(connection)
     .await?;
@@ -127,20 +132,35 @@ pub async fn update(
     endpoint: EndpointId,
     change: &Change,
     now: OffsetDateTime,
+    entry: &Entry,
 ) -> Result<bool, StoreError> {
     let reason = match change.state {
         Some(EndpointState::Paused) => Some("you paused it"),
         Some(EndpointState::Disabled) => Some("you disabled it"),
         Some(EndpointState::Enabled | EndpointState::Failing) | None => None,
     };
-    let done = sqlx::query!(
-        "UPDATE webhook_endpoints SET
-             url = coalesce($3, url), events = coalesce($4, events),
-             state = coalesce($5, state), reason = CASE WHEN $5::text IS NULL THEN reason ELSE $6 END,
-             since = CASE WHEN $5 IS DISTINCT FROM state AND $5 IS NOT NULL THEN $7 ELSE since END,
-             consecutive_failures = CASE WHEN $5 IS NULL THEN consecutive_failures ELSE 0 END,
-             not_before = CASE WHEN $5 IS NULL THEN not_before END
-         WHERE merchant_id = $1 AND endpoint_id = $2 AND deleted_at IS NULL",
+    let changed = sqlx::query_scalar!(
+        r#"WITH old AS (
+             SELECT url, events, state FROM webhook_endpoints
+             WHERE merchant_id = $1 AND endpoint_id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE
+         ), n AS (
+             UPDATE webhook_endpoints n SET
+                 url = coalesce($3, n.url), events = coalesce($4, n.events),
+                 state = coalesce($5, n.state), reason = CASE WHEN $5::text IS NULL THEN reason ELSE $6 END,
+                 since = CASE WHEN $5 IS DISTINCT FROM n.state AND $5 IS NOT NULL THEN $7 ELSE since END,
+                 consecutive_failures = CASE WHEN $5 IS NULL THEN consecutive_failures ELSE 0 END,
+                 not_before = CASE WHEN $5 IS NULL THEN not_before END
+             FROM old
+             WHERE n.merchant_id = $1 AND n.endpoint_id = $2 AND n.deleted_at IS NULL
+             RETURNING n.url, n.events, n.state
+         ), l AS (
+             -- The query of an address may hold a secret.
+             INSERT INTO audit_log SELECT r.* FROM n, old, json_populate_record(NULL::audit_log, ($8::text::jsonb || jsonb_build_object(
+                 'before', jsonb_build_object('url', split_part(old.url, '?', 1), 'events', old.events, 'status', old.state),
+                 'after', jsonb_build_object('url', split_part(n.url, '?', 1), 'events', n.events, 'status', n.state,
+                                             'url_changed', n.url <> old.url)))::json) r
+         )
+         SELECT count(*) AS "changed!" FROM n"#,
         merchant.0,
         endpoint.0,
         change.url,
@@ -148,10 +168,11 @@ pub async fn update(
         change.state.map(<&str>::from),
         reason,
         now,
+        audit::document(entry)?,
     )
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(changed == 1)
 }
 
 /// Removes an endpoint and its secrets. Its history stays. `false` if there is none.
@@ -160,19 +181,24 @@ pub async fn delete(
     merchant: MerchantId,
     endpoint: EndpointId,
     now: OffsetDateTime,
+    entry: &Entry,
 ) -> Result<bool, StoreError> {
     let removed = sqlx::query_scalar!(
         r#"WITH n AS (
              UPDATE webhook_endpoints SET state = 'disabled', reason = 'you removed it', since = $3, deleted_at = $3
              WHERE merchant_id = $1 AND endpoint_id = $2 AND deleted_at IS NULL
-             RETURNING 1
+             RETURNING url, events
          ), s AS (
              DELETE FROM webhook_secrets WHERE merchant_id = $1 AND endpoint_id = $2 AND EXISTS (SELECT FROM n)
+         ), l AS (
+             INSERT INTO audit_log SELECT r.* FROM n, json_populate_record(NULL::audit_log, ($4::text::jsonb || jsonb_build_object(
+                 'before', jsonb_build_object('url', split_part(n.url, '?', 1), 'events', n.events)))::json) r
          )
          SELECT count(*) AS "removed!" FROM n"#,
         merchant.0,
         endpoint.0,
         now,
+        audit::document(entry)?,
     )
     .fetch_one(connection)
     .await?;
@@ -186,9 +212,9 @@ pub async fn rotate(
     merchant: MerchantId,
     endpoint: EndpointId,
     (secret, sealed): Sealed<'_>,
-    until: OffsetDateTime,
-    most: i64,
+    (until, most): (OffsetDateTime, i64),
     now: OffsetDateTime,
+    entry: &Entry,
 ) -> Result<bool, StoreError> {
     let made = sqlx::query_scalar!(
         r#"WITH n AS (
@@ -211,6 +237,8 @@ pub async fn rotate(
              INSERT INTO webhook_secrets (merchant_id, endpoint_id, secret_id, sealed, created_at)
              -- Counting makes it come after them: there is one newest secret at every moment.
              SELECT $1, $2, $3, $4, $7 FROM fine WHERE (SELECT count(*) FROM ending) + (SELECT count(*) FROM gone) >= 0
+         ), l AS (
+             INSERT INTO audit_log SELECT r.* FROM fine, json_populate_record(NULL::audit_log, $8::text::json) r
          )
          SELECT count(*) AS "made!" FROM fine"#,
         merchant.0,
@@ -220,6 +248,7 @@ pub async fn rotate(
         until,
         most,
         now,
+        audit::document(entry)?,
     )
     .fetch_one(connection)
     .await?;

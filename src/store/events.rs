@@ -4,7 +4,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, audit};
+use crate::domain::audit::Entry;
 use crate::domain::ids::{EndpointId, EventId, MerchantId};
 
 /// An event.
@@ -111,15 +112,20 @@ pub async fn insert_for(
     endpoint: EndpointId,
     (event, event_type, body): (EventId, &str, &str),
     now: OffsetDateTime,
+    entry: &Entry,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "INSERT INTO events (merchant_id, event_id, event_type, body, created_at, endpoint_id) VALUES ($1, $2, $3, $4::text::json, $5, $6)",
+        "WITH l AS (
+             INSERT INTO audit_log SELECT r.* FROM json_populate_record(NULL::audit_log, $7::text::json) r
+         )
+         INSERT INTO events (merchant_id, event_id, event_type, body, created_at, endpoint_id) VALUES ($1, $2, $3, $4::text::json, $5, $6)",
         merchant.0,
         event.0,
         event_type,
         body,
         now,
         endpoint.0,
+        audit::document(entry)?,
     )
     .execute(connection)
     .await?;

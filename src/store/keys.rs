@@ -3,7 +3,8 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::StoreError;
+use super::{StoreError, audit};
+use crate::domain::audit::Entry;
 use crate::domain::ids::{KeyId, MerchantId};
 
 /// A key as it is stored: the key itself is nowhere.
@@ -15,6 +16,8 @@ pub struct KeyRow {
     pub id: KeyId,
     /// Its start, for people.
     pub prefix: String,
+    /// What people call it. Absent: it was made without a name.
+    pub name: Option<String>,
     /// What it may do.
     pub scopes: Vec<String>,
     /// Networks that it may be used from; empty means any.
@@ -24,10 +27,19 @@ pub struct KeyRow {
 }
 
 /// Writes a new key.
-pub async fn insert(connection: &mut PgConnection, key: &KeyRow, hash: &[u8], now: OffsetDateTime) -> Result<(), StoreError> {
+pub async fn insert(
+    connection: &mut PgConnection,
+    key: &KeyRow,
+    hash: &[u8],
+    now: OffsetDateTime,
+    entry: &Entry,
+) -> Result<(), StoreError> {
     sqlx::query!(
-        "INSERT INTO api_keys (merchant_id, key_id, prefix, key_hash, scopes, allow_ips, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "WITH l AS (
+             INSERT INTO audit_log SELECT r.* FROM json_populate_record(NULL::audit_log, $10::text::json) r
+         )
+         INSERT INTO api_keys (merchant_id, key_id, prefix, key_hash, scopes, allow_ips, created_at, expires_at, name)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         key.merchant_id.0,
         key.id.0,
         key.prefix,
@@ -36,6 +48,8 @@ pub async fn insert(connection: &mut PgConnection, key: &KeyRow, hash: &[u8], no
         &key.allow_ips,
         now,
         key.expires_at,
+        key.name,
+        audit::document(entry)?,
     )
     .execute(connection)
     .await?;
@@ -45,7 +59,7 @@ pub async fn insert(connection: &mut PgConnection, key: &KeyRow, hash: &[u8], no
 /// The live key with one of these hashes (one for each vault key that is still honoured).
 pub async fn by_hash(connection: &mut PgConnection, hashes: &[Vec<u8>]) -> Result<Option<KeyRow>, StoreError> {
     let row = sqlx::query!(
-        "SELECT merchant_id, key_id, prefix, scopes, allow_ips, expires_at FROM api_keys
+        "SELECT merchant_id, key_id, prefix, name, scopes, allow_ips, expires_at FROM api_keys
          WHERE key_hash = ANY($1) AND revoked_at IS NULL",
         hashes,
     )
@@ -55,30 +69,42 @@ pub async fn by_hash(connection: &mut PgConnection, hashes: &[Vec<u8>]) -> Resul
         merchant_id: MerchantId(row.merchant_id),
         id: KeyId(row.key_id),
         prefix: row.prefix,
+        name: row.name,
         scopes: row.scopes,
         allow_ips: row.allow_ips,
         expires_at: row.expires_at,
     }))
 }
 
-/// Revokes a merchant's live keys whose id or prefix is this. Says how many there were.
+/// Revokes a merchant's live keys whose id or prefix is this; `entry` is written for each of them. Says how many there were.
 pub async fn revoke(
     connection: &mut PgConnection,
     merchant: MerchantId,
     key: Option<KeyId>,
     prefix: &str,
     now: OffsetDateTime,
-) -> Result<u64, StoreError> {
-    let done = sqlx::query!(
-        "UPDATE api_keys SET revoked_at = $4 WHERE merchant_id = $1 AND (key_id = $2 OR prefix = $3) AND revoked_at IS NULL",
+    entry: &Entry,
+) -> Result<i64, StoreError> {
+    let revoked = sqlx::query_scalar!(
+        r#"WITH k AS (
+             UPDATE api_keys SET revoked_at = $4 WHERE merchant_id = $1 AND (key_id = $2 OR prefix = $3) AND revoked_at IS NULL
+             RETURNING key_id, prefix, name
+         ), l AS (
+             INSERT INTO audit_log SELECT r.* FROM k, json_populate_record(NULL::audit_log, ($5::text::jsonb || jsonb_build_object(
+                 'subject_id', 'key_' || replace(k.key_id::text, '-', ''),
+                 'before', jsonb_build_object('prefix', k.prefix, 'name', k.name, 'revoked', false),
+                 'after', jsonb_build_object('revoked', true)))::json) r
+         )
+         SELECT count(*) AS "revoked!" FROM k"#,
         merchant.0,
         key.map(|key| key.0),
         prefix,
         now,
+        audit::document(entry)?,
     )
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(done.rows_affected())
+    Ok(revoked)
 }
 
 /// The channel on which processes tell each other that merchants, accounts or keys have changed.

@@ -4,9 +4,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::StoreError;
 use super::links::LinkKey;
 use super::rows::parsed;
+use super::{StoreError, audit};
+use crate::domain::audit::Entry;
 use crate::domain::ids::{CustomerId, MerchantId};
 use crate::domain::order::Provider;
 
@@ -28,10 +29,12 @@ pub struct NewRequest<'a> {
 }
 
 /// Keeps a request; those of the merchant that ended long ago go away.
-pub async fn insert(connection: &mut PgConnection, request: &NewRequest<'_>) -> Result<(), StoreError> {
+pub async fn insert(connection: &mut PgConnection, request: &NewRequest<'_>, entry: &Entry) -> Result<(), StoreError> {
     sqlx::query!(
         "WITH old AS (
              DELETE FROM link_requests WHERE merchant_id = $1 AND expires_at < $7::timestamptz - interval '1 day'
+         ), l AS (
+             INSERT INTO audit_log SELECT r.* FROM json_populate_record(NULL::audit_log, $9::text::json) r
          )
          INSERT INTO link_requests (merchant_id, request_id, state_hash, customer, provider, return_url, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -43,6 +46,7 @@ pub async fn insert(connection: &mut PgConnection, request: &NewRequest<'_>) -> 
         request.return_url,
         request.now,
         request.expires_at,
+        audit::document(entry)?,
     )
     .execute(connection)
     .await?;

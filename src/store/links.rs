@@ -3,8 +3,9 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::StoreError;
 use super::rows::parsed;
+use super::{StoreError, audit};
+use crate::domain::audit::Entry;
 use crate::domain::ids::{CustomerId, EventId, MerchantId};
 use crate::domain::order::Provider;
 
@@ -89,16 +90,28 @@ pub async fn put(
     shared: bool,
     tokens: &NewTokens<'_>,
     now: OffsetDateTime,
+    entry: &Entry,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "INSERT INTO wallet_links (merchant_id, customer, provider, provider_user, status, sealed_tokens, generation,
-                                   access_expires_at, refresh_expires_at, refresh_at, linked_at, last_used_at, exclusive)
-         VALUES ($1, $2, $3, $4, 'active', $5, 1, $6, $7, $8, $9, $9, NOT $10)
-         ON CONFLICT ON CONSTRAINT a_customer_has_one_link_to_a_provider DO UPDATE SET
-             provider_user = excluded.provider_user, status = 'active', sealed_tokens = excluded.sealed_tokens,
-             generation = wallet_links.generation + 1, access_expires_at = excluded.access_expires_at,
-             refresh_expires_at = excluded.refresh_expires_at, refresh_at = excluded.refresh_at, refresh_lease = NULL,
-             linked_at = excluded.linked_at, last_used_at = excluded.last_used_at, exclusive = excluded.exclusive",
+        "WITH old AS (
+             SELECT provider_user, status FROM wallet_links WHERE merchant_id = $1 AND customer = $2 AND provider = $3 FOR UPDATE
+         ), n AS (
+             INSERT INTO wallet_links (merchant_id, customer, provider, provider_user, status, sealed_tokens, generation,
+                                       access_expires_at, refresh_expires_at, refresh_at, linked_at, last_used_at, exclusive)
+             -- Counting makes it come after: what was before is read before it is written over.
+             SELECT $1, $2, $3, $4, 'active', $5, 1, $6, $7, $8, $9, $9, NOT $10 WHERE (SELECT count(*) FROM old) >= 0
+             ON CONFLICT ON CONSTRAINT a_customer_has_one_link_to_a_provider DO UPDATE SET
+                 provider_user = excluded.provider_user, status = 'active', sealed_tokens = excluded.sealed_tokens,
+                 generation = wallet_links.generation + 1, access_expires_at = excluded.access_expires_at,
+                 refresh_expires_at = excluded.refresh_expires_at, refresh_at = excluded.refresh_at, refresh_lease = NULL,
+                 linked_at = excluded.linked_at, last_used_at = excluded.last_used_at, exclusive = excluded.exclusive
+             RETURNING provider_user, status
+         )
+         INSERT INTO audit_log SELECT r.* FROM n LEFT JOIN old ON true,
+             json_populate_record(NULL::audit_log, ($11::text::jsonb || jsonb_build_object(
+                 'before', CASE WHEN old.status IS NOT NULL
+                                THEN jsonb_build_object('provider_user', old.provider_user, 'status', old.status) END,
+                 'after', jsonb_build_object('provider_user', n.provider_user, 'status', n.status)))::json) r",
         key.merchant_id.0,
         key.customer.as_str(),
         key.provider.to_string(),
@@ -109,6 +122,7 @@ pub async fn put(
         tokens.refresh_at,
         now,
         shared,
+        audit::document(entry)?,
     )
     .execute(connection)
     .await;
@@ -278,12 +292,17 @@ pub async fn expire(
 }
 
 /// Forgets a link and its tokens. `false` if there was none.
-pub async fn delete(connection: &mut PgConnection, key: &LinkKey) -> Result<bool, StoreError> {
+pub async fn delete(connection: &mut PgConnection, key: &LinkKey, entry: &Entry) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "DELETE FROM wallet_links WHERE merchant_id = $1 AND customer = $2 AND provider = $3",
+        "WITH gone AS (
+             DELETE FROM wallet_links WHERE merchant_id = $1 AND customer = $2 AND provider = $3 RETURNING provider_user, status
+         )
+         INSERT INTO audit_log SELECT r.* FROM gone, json_populate_record(NULL::audit_log, ($4::text::jsonb || jsonb_build_object(
+             'before', jsonb_build_object('provider_user', gone.provider_user, 'status', gone.status)))::json) r",
         key.merchant_id.0,
         key.customer.as_str(),
         key.provider.to_string(),
+        audit::document(entry)?,
     )
     .execute(connection)
     .await?;

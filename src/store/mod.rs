@@ -5,6 +5,7 @@
 //! and one commit, and there is no half of it.
 
 pub mod accounts;
+pub mod audit;
 pub mod authorizations;
 pub mod customers;
 pub mod deliveries;

@@ -22,6 +22,8 @@ pub struct NewOrder<'a> {
     pub event_id: EventId,
     /// That event's type and body.
     pub event: (&'a str, &'a str),
+    /// Why there is a first step: who asked for the order.
+    pub reason: &'a str,
     /// What is to be done next.
     pub task: Task,
     /// The first attempt, where the caller sends it at once, and until when the caller keeps the task.
@@ -92,7 +94,7 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
             WHERE $1 AND merchant_id = $2 AND customer = $3 AND provider = $4 AND last_used_at < $20 - interval '1 hour'
         ), s AS (
             INSERT INTO steps (merchant_id, order_id, sequence, status, stage, channel, reason, created_at)
-            SELECT $2, $5, 1, $8, $9, 'merchant', 'the merchant asked for it', $20 FROM o WHERE inserted
+            SELECT $2, $5, 1, $8, $9, 'merchant', $32, $20 FROM o WHERE inserted
         ), e AS (
             INSERT INTO events (merchant_id, event_id, event_type, order_id, sequence, body, created_at)
             SELECT $2, $21, $22, $5, 1, $23::text::json, $20 FROM o WHERE inserted
@@ -141,6 +143,7 @@ pub async fn create(connection: &mut PgConnection, new: &NewOrder<'_>) -> Result
         order.tolerance.to_decimal(),
         order.source_user,
         new.return_url,
+        new.reason,
     )
     .fetch_optional(connection)
     .await?;

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use self::rows::{HeardRow, Row};
 use super::StoreError;
 use crate::domain::agenda::Task;
+use crate::domain::audit::Entry;
 use crate::domain::hearing::Received;
 use crate::domain::ids::{AttemptId, DiscrepancyId, EventId, MerchantId, OrderId, ReceiptId, ReportId};
 use crate::domain::order::Order;
@@ -46,6 +47,8 @@ pub struct Record<'a> {
     pub receipt: Option<(ReceiptId, &'a Received, EventId, String)>,
     /// Receipts that the order hears of with this report.
     pub hears: &'a [Version],
+    /// Who did this by hand, and why: written if it changes anything.
+    pub entry: Option<&'a Entry>,
     /// Where the sides disagree: its id, digest and event.
     pub finding: Option<(DiscrepancyId, &'a Finding, Vec<u8>, EventId, String)>,
 }
@@ -135,7 +138,7 @@ pub async fn record(
                 tolerance numeric, customer text, provider_user text, created_at timestamptz,
                 status text, stage text, amount_received numeric, amount_confirmed numeric, fee numeric, late boolean, next_action jsonb,
                 provider_reference text, txid text, confirmations integer, failure jsonb, claim jsonb, doubts smallint,
-                doubt_since timestamptz, is_final boolean, final_at timestamptz, expires_at timestamptz,
+                doubt_since timestamptz, retry jsonb, is_final boolean, final_at timestamptz, expires_at timestamptz,
                 channel text, reason text, event_id uuid, event_type text, event text,
                 report_id uuid, digest bytea, sealed_raw bytea, summary jsonb, verdict text, source text,
                 ended_id uuid, ended_state text, ended_detail text, opened_id uuid, opened_until timestamptz,
@@ -143,7 +146,8 @@ pub async fn record(
                 absent_last timestamptz, leased_until timestamptz,
                 receipt_id uuid, receipt_number text, receipt_matched boolean, receipt_amount numeric, receipt_fee numeric,
                 receipt_event_id uuid, receipt_event text,
-                finding_id uuid, finding_kind text, ours jsonb, theirs jsonb, finding_digest bytea, finding_event_id uuid, finding_event text)
+                finding_id uuid, finding_kind text, ours jsonb, theirs jsonb, finding_digest bytea, finding_event_id uuid, finding_event text,
+                entry json)
         ), held AS (
             -- Always in the same order, so that two pages never wait for each other.
             SELECT o.order_id FROM input i JOIN orders o USING (merchant_id, order_id)
@@ -184,7 +188,7 @@ pub async fn record(
                 status = i.status, stage = i.stage, sequence = i.sequence, amount_received = i.amount_received,
                 amount_confirmed = i.amount_confirmed, fee = i.fee, late = i.late, next_action = i.next_action,
                 provider_reference = i.provider_reference, txid = i.txid, confirmations = i.confirmations, failure = i.failure,
-                claim = i.claim, doubts = i.doubts, doubt_since = i.doubt_since, is_final = i.is_final, final_at = i.final_at,
+                claim = i.claim, doubts = i.doubts, doubt_since = i.doubt_since, retry = i.retry, is_final = i.is_final, final_at = i.final_at,
                 expires_at = i.expires_at, updated_at = i.now
             FROM here i WHERE i.changed AND i.born IS NULL AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id
         ), s AS (
@@ -252,6 +256,9 @@ pub async fn record(
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
             SELECT i.merchant_id, i.finding_event_id, 'discrepancy.opened', i.finding_event::json, i.now
             FROM f JOIN here i ON i.finding_id = f.discrepancy_id
+        ), l AS (
+            INSERT INTO audit_log SELECT r.* FROM here i, json_populate_record(NULL::audit_log, i.entry) r
+            WHERE i.entry IS NOT NULL AND (i.changed OR i.hears > 0)
         )
         SELECT stands AS "stands!", ARRAY(SELECT order_id FROM here) AS "orders!" FROM page
         "#,

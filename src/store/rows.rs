@@ -52,6 +52,7 @@ pub struct OrderRow {
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
     pub return_url: Option<String>,
+    pub retry: Option<Value>,
 }
 
 impl TryFrom<OrderRow> for Order {
@@ -89,6 +90,7 @@ impl TryFrom<OrderRow> for Order {
             claim: document(row.claim, "claim")?,
             doubts: row.doubts,
             doubt_since: row.doubt_since,
+            retry: document(row.retry, "retry")?,
             is_final: row.is_final,
             final_at: row.final_at,
             expires_at: row.expires_at,

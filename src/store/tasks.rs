@@ -44,6 +44,19 @@ impl TaskRow {
     }
 }
 
+/// How the looks for an order have gone so far. `None` where nothing is to be done for it.
+pub async fn progress(connection: &mut PgConnection, merchant: MerchantId, order: OrderId) -> Result<Option<Progress>, StoreError> {
+    let row = sqlx::query_as!(
+        Progress,
+        "SELECT tries, absent_since, absent_last FROM tasks WHERE merchant_id = $1 AND order_id = $2",
+        merchant.0,
+        order.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row)
+}
+
 /// Takes at most `limit` tasks of one kind that are due and that nobody keeps, oldest first, and
 /// keeps them until `leased_until`. Other workers take others at the same time.
 pub async fn claim(

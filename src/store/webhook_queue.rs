@@ -3,7 +3,8 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::StoreError;
+use super::{StoreError, audit};
+use crate::domain::audit::Entry;
 use crate::domain::delivery::EndpointState;
 use crate::domain::ids::{DeliveryId, EndpointId, EventId, MerchantId};
 
@@ -262,7 +263,6 @@ pub async fn record(
         record.answer,
         record.failure,
         patience,
-        claimed.delivery_id.0,
     )
     .fetch_one(connection)
     .await?;
@@ -299,13 +299,19 @@ pub async fn hasten_one(
     merchant: MerchantId,
     delivery: DeliveryId,
     now: OffsetDateTime,
+    entry: &Entry,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE webhook_queue SET due_at = $3, tries = 0
-         WHERE merchant_id = $1 AND delivery_id = $2 AND (leased_until IS NULL OR leased_until <= $3)",
+        "WITH q AS (
+             UPDATE webhook_queue SET due_at = $3, tries = 0
+             WHERE merchant_id = $1 AND delivery_id = $2 AND (leased_until IS NULL OR leased_until <= $3)
+         )
+         -- Also where it is being sent in this moment.
+         INSERT INTO audit_log SELECT r.* FROM json_populate_record(NULL::audit_log, $4::text::json) r",
         merchant.0,
         delivery.0,
         now,
+        audit::document(entry)?,
     )
     .execute(connection)
     .await?;

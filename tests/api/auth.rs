@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use tillgate::domain::audit::By;
 use tillgate::domain::ids::KeyId;
 use tillgate::flows::setup::{self, KeyWish};
 use tillgate::flows::tenant::Scope;
@@ -13,7 +14,7 @@ use tillgate::http::auth::TrustedProxies;
 use crate::harness::{Answer, TestApp, deposit_wish, make_key, payout_wish, read};
 
 /// What each route needs. A route that is not here fails a test.
-const ROUTES: [(&str, &str, Scope); 47] = [
+const ROUTES: [(&str, &str, Scope); 48] = [
     ("POST", "/v1/deposits", Scope::DepositsWrite),
     ("GET", "/v1/deposits", Scope::OrdersRead),
     ("GET", "/v1/deposits/{trade_id}", Scope::OrdersRead),
@@ -49,6 +50,7 @@ const ROUTES: [(&str, &str, Scope); 47] = [
     ("GET", "/v1/youliao/authorizations", Scope::OrdersRead),
     ("GET", "/v1/discrepancies", Scope::OrdersRead),
     ("POST", "/v1/discrepancies/{id}/resolve", Scope::Admin),
+    ("GET", "/v1/audit_log", Scope::Admin),
     ("GET", "/v1/events", Scope::OrdersRead),
     ("POST", "/v1/webhook_endpoints", Scope::Admin),
     ("GET", "/v1/webhook_endpoints", Scope::OrdersRead),
@@ -70,11 +72,11 @@ fn to_nothing(template: &str) -> String {
 }
 
 async fn key_with(app: &TestApp, wish: KeyWish) -> (KeyId, SecretString) {
-    setup::create_key(&app.context, "acme", &wish).await.expect("a key")
+    setup::create_key(&app.context, &By::operator("test"), "acme", &wish).await.expect("a key")
 }
 
 fn anything() -> KeyWish {
-    KeyWish { scopes: vec![Scope::Admin], allow_ips: Vec::new(), expires_at: None }
+    KeyWish { scopes: vec![Scope::Admin], allow_ips: Vec::new(), expires_at: None, name: None }
 }
 
 /// Asks for the list of deposits with this `Authorization` header.
@@ -203,11 +205,11 @@ async fn several_keys_live_side_by_side_and_a_revoked_one_is_dead_at_once() {
     let (id, first) = key_with(&app, anything()).await;
     let (_, second) = key_with(&app, anything()).await;
     assert_eq!((status(&app, &first).await, status(&app, &second).await), (200, 200));
-    assert_eq!(setup::revoke_key(&app.context, "acme", &id.to_string()).await.expect("a revocation"), 1);
+    assert_eq!(setup::revoke_key(&app.context, &By::operator("test"), "acme", &id.to_string()).await.expect("a revocation"), 1);
     assert_eq!((status(&app, &first).await, status(&app, &second).await), (401, 200));
-    assert_eq!(setup::revoke_key(&app.context, "acme", second.expose_secret()).await.expect("a revocation"), 1);
+    assert_eq!(setup::revoke_key(&app.context, &By::operator("test"), "acme", second.expose_secret()).await.expect("a revocation"), 1);
     assert_eq!((status(&app, &second).await, status(&app, &app.key).await), (401, 200));
-    assert_eq!(setup::revoke_key(&app.context, "acme", &id.to_string()).await.expect("no revocation"), 0);
+    assert_eq!(setup::revoke_key(&app.context, &By::operator("test"), "acme", &id.to_string()).await.expect("no revocation"), 0);
     app.finish().await;
 }
 
@@ -217,7 +219,7 @@ async fn a_merchant_cannot_revoke_anothers_key() {
     let rival = app.other_merchant(&[Scope::Admin]).await;
     let (id, key) = key_with(&app, anything()).await;
     for name in [id.to_string(), key.expose_secret().to_owned(), String::new(), "tg_".to_owned()] {
-        assert_eq!(setup::revoke_key(&app.context, "rival", &name).await.expect("no revocation"), 0);
+        assert_eq!(setup::revoke_key(&app.context, &By::operator("test"), "rival", &name).await.expect("no revocation"), 0);
     }
     assert_eq!((status(&app, &key).await, status(&app, &rival).await), (200, 200));
     app.finish().await;

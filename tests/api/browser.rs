@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use reqwest::header::LOCATION;
 use serde_json::{Value, json};
+use tillgate::domain::audit::By;
 use tillgate::domain::order::Provider;
 use tillgate::flows::setup;
 use tillgate::sandbox::Options;
@@ -30,7 +31,7 @@ async fn start_with(variables: &[(&str, &str)], fomo: &Value) -> TestApp {
     document.return_origins = vec!["https://shop.example".to_owned()];
     let oauth = json!({ "oauth_base_url": app.sandbox.hicoin_oauth_base_url() });
     document.accounts.insert(Provider::Hicoin, hicoin(&app.sandbox, &oauth));
-    setup::apply(&app.context, &document).await.expect("the accounts");
+    setup::apply(&app.context, &By::operator("test"), &document).await.expect("the accounts");
     app.context.tenants.forget();
     let ours = app.context.public_url.join("oauth/hicoin/return").expect("an address");
     app.sandbox.set_hicoin_oauth_redirect_uri(None, ours.as_str()).expect("the app");

@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tillgate::domain::audit::By;
 use tillgate::domain::ids::{CustomerId, MerchantId};
 use tillgate::domain::order::Provider;
 use tillgate::flows::setup;
@@ -33,7 +34,8 @@ async fn write(app: &TestApp, customer: &str, tags: &[[u8; 32]], user: &str) -> 
     let merchant_id = acme(app).await;
     let new = NewUser { merchant_id, customer: &customer, contact_tags: tags, provider: Provider::Fomo, provider_user: user };
     let mut connection = app.context.db.get().await.expect("a connection");
-    customers::register(&mut connection, &new, app.clock.now()).await.expect("an answer")
+    let entry = By::operator("test").does(new.merchant_id, app.clock.now(), "customer.create", ("customer", new.customer.to_string()));
+    customers::register(&mut connection, &new, app.clock.now(), &entry).await.expect("an answer")
 }
 
 async fn remember(app: &TestApp, customer: &str, coin: (&str, &str), address: &str) {
@@ -178,7 +180,7 @@ const FIRST: &str = "10001";
 async fn with_hicoin(app: &TestApp, name: &str) {
     let mut document = merchant(name, &app.sandbox, &json!({}));
     document.accounts.insert(Provider::Hicoin, hicoin(&app.sandbox));
-    setup::apply(&app.context, &document).await.expect("a merchant");
+    setup::apply(&app.context, &By::operator("test"), &document).await.expect("a merchant");
     app.context.tenants.forget();
 }
 
@@ -372,7 +374,7 @@ async fn a_closed_account_keeps_its_customers_and_takes_no_new_ones() {
     let made = app.post("/v1/customers", &mobile("ada")).await;
     let path = "/v1/customers/ada/addresses";
     let address = app.post(path, &json!({ "coin": "USDT" })).await;
-    setup::apply(&app.context, &merchant("acme", &app.sandbox, &json!({}))).await.expect("a merchant");
+    setup::apply(&app.context, &By::operator("test"), &merchant("acme", &app.sandbox, &json!({}))).await.expect("a merchant");
     app.context.tenants.forget();
     expect_replayed(&app.post("/v1/customers", &mobile("ada")).await, &made);
     expect_replayed(&app.post(path, &json!({ "coin": "USDT" })).await, &address);

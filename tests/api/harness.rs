@@ -15,6 +15,7 @@ use tillgate::app::private_postgres::{Options as PostgresOptions, PrivatePostgre
 use tillgate::app::{self};
 use tillgate::config::Settings;
 use tillgate::domain::agenda::Work;
+use tillgate::domain::audit::By;
 use tillgate::domain::clock::Clock;
 use tillgate::domain::month::Month;
 use tillgate::domain::order::Provider;
@@ -162,7 +163,7 @@ impl TestApp {
         sandbox.set_clock(Some(START));
         let clock = Clock::manual(OffsetDateTime::from_unix_timestamp(START).expect("a time"), 1);
         let (context, api, server) = serve(&database, &clock, variables, TrustedProxies::default());
-        setup::apply(&context, &merchant("acme", &sandbox, account)).await.expect("a merchant");
+        setup::apply(&context, &By::operator("test"), &merchant("acme", &sandbox, account)).await.expect("a merchant");
         let key = make_key(&context, "acme", &[Scope::Admin]).await;
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         let app = Self { api, key, sandbox, context, clock, database, http, server };
@@ -176,7 +177,7 @@ impl TestApp {
         let app = Self::start_on(providers, variables, &json!({})).await;
         let mut document = merchant("acme", &app.sandbox, &json!({}));
         document.accounts.insert(Provider::Hicoin, hicoin(&app.sandbox, account));
-        setup::apply(&app.context, &document).await.expect("an account at Hicoin");
+        setup::apply(&app.context, &By::operator("test"), &document).await.expect("an account at Hicoin");
         app.context.tenants.forget();
         app.sandbox.set_hicoin_balance(None, HicoinApp::default().uid, "ETH", Decimal::from(100)).expect("a balance");
         for customer in ["ada", "bob"] {
@@ -206,7 +207,7 @@ impl TestApp {
 
     /// A second merchant's key with these scopes; its account at FOMO is the same.
     pub async fn other_merchant(&self, scopes: &[Scope]) -> SecretString {
-        setup::apply(&self.context, &merchant("rival", &self.sandbox, &json!({}))).await.expect("a merchant");
+        setup::apply(&self.context, &By::operator("test"), &merchant("rival", &self.sandbox, &json!({}))).await.expect("a merchant");
         make_key(&self.context, "rival", scopes).await
     }
 
@@ -467,8 +468,8 @@ pub fn hicoin(sandbox: &Sandbox, extra: &Value) -> Map<String, Value> {
 
 /// A key of a merchant.
 pub async fn make_key(context: &Context, merchant: &str, scopes: &[Scope]) -> SecretString {
-    let wish = KeyWish { scopes: scopes.to_vec(), allow_ips: Vec::new(), expires_at: None };
-    setup::create_key(context, merchant, &wish).await.expect("a key").1
+    let wish = KeyWish { scopes: scopes.to_vec(), allow_ips: Vec::new(), expires_at: None, name: None };
+    setup::create_key(context, &By::operator("test"), merchant, &wish).await.expect("a key").1
 }
 
 pub fn deposit_wish(trade_id: &str) -> Value {

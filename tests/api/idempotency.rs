@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tillgate::domain::audit::By;
 use tillgate::flows::setup::{self, MerchantDocument};
 use tillgate::sandbox::{Fault, Times};
 use tokio::io::AsyncWriteExt;
@@ -182,7 +183,7 @@ async fn what_was_granted_stays_granted_though_it_would_be_refused_today() {
     assert_eq!(app.call("DELETE", "/v1/customers/ada/links/fomo", None).await.status, 204);
     granted_stays_granted(&app, 422, "link_required").await;
     let closed = MerchantDocument { name: "acme".to_owned(), return_origins: Vec::new(), accounts: BTreeMap::new() };
-    setup::apply(&app.context, &closed).await.expect("a change");
+    setup::apply(&app.context, &By::operator("test"), &closed).await.expect("a change");
     granted_stays_granted(&app, 422, "provider_disabled").await;
     app.finish().await;
 }

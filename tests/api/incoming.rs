@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use tillgate::domain::audit::By;
 use tillgate::flows::setup;
 use tillgate::sandbox::{HicoinTo, Options};
 
@@ -40,7 +41,7 @@ pub async fn round(app: &TestApp) {
 pub async fn set_policy(app: &TestApp, account: &Value) {
     let mut document = merchant("acme", &app.sandbox, &json!({}));
     document.accounts.insert(tillgate::domain::order::Provider::Hicoin, hicoin(&app.sandbox, account));
-    setup::apply(&app.context, &document).await.expect("an account at Hicoin");
+    setup::apply(&app.context, &By::operator("test"), &document).await.expect("an account at Hicoin");
     app.context.tenants.forget();
 }
 

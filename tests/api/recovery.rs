@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tillgate::domain::agenda::Work;
+use tillgate::domain::audit::By;
+use tillgate::flows::tenant::Scope;
 use tillgate::flows::{Context, setup, work};
 use tillgate::sandbox::{Fault, Times};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{TestApp, USDT, free_port, merchant, payout_wish, settings};
+use crate::harness::{TestApp, USDT, free_port, make_key, merchant, payout_wish, settings};
 
 const OUTCOME_UNKNOWN: &str = "processing/outcome_unknown";
 const REVIEW: &str = "requires_review/outcome_unknown";
@@ -147,12 +150,65 @@ async fn where_fomo_is_not_trusted_to_refuse_duplicates_an_unknown_payout_is_nev
         app.release().await;
         app.live(Duration::from_mins(5), Duration::from_secs(10), false).await;
         assert_eq!(place(&app, &trade_id).await, REVIEW, "{fault:?}");
-        assert_eq!(resolve(&app, &trade_id, "retry").await.text("code"), "might_pay_twice", "{fault:?}");
+        let asked = resolve(&app, &trade_id, "retry").await;
+        assert_eq!((asked.status, asked.text("status")), (200, "requires_review"), "{fault:?}: it takes two");
+        assert_eq!(resolve(&app, &trade_id, "retry").await.text("code"), "second_operator_needed", "{fault:?}");
         pass_a_day(&app).await;
         assert_eq!(place(&app, &trade_id).await, REVIEW, "{fault:?}");
         let seen = (app.sandbox.calls_for("pay_user", &trade_id), app.sandbox.executions(&trade_id), app.attempts(&trade_id).await.len());
         assert_eq!(seen, (1, executions, 1), "{fault:?}");
     }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_operators_together_send_again_what_nobody_can_tell_of() {
+    let app = start_distrustful().await;
+    for trade_id in ["p-1", "p-2"] {
+        sent(&app, trade_id, Fault::LoseBefore).await;
+    }
+    app.live(Duration::from_mins(5), Duration::from_secs(30), false).await;
+    let asked = resolve(&app, "p-1", "retry").await;
+    assert_eq!((asked.status, asked.text("status")), (200, "requires_review"), "{}", asked.body);
+    let wish = &asked.body["retry"];
+    assert_eq!(
+        (&wish["reason"], &wish["granted_by"], &wish["asked_at"]),
+        (&json!("seen at FOMO"), &Value::Null, &asked.body["updated_at"])
+    );
+    resolve(&app, "p-1", "retry").await.expect_problem(409, "second_operator_needed");
+    let bob = make_key(&app.context, "acme", &[Scope::Admin]).await;
+    let retry =
+        |trade_id: &str| (format!("/v1/payouts/{trade_id}/resolve"), json!({ "action": "retry", "reason": "it is not in the books" }));
+    let (path, body) = retry("p-1");
+    // Who may not decide cannot agree either.
+    let clerk = make_key(&app.context, "acme", &[Scope::PayoutsWrite]).await;
+    app.call_as(clerk.expose_secret(), "POST", &path, Some(&body)).await.expect_problem(403, "scope_missing");
+    app.settle_down().await;
+    assert_eq!(app.sandbox.calls_for("pay_user", "p-1"), 1);
+    let agreed = app.call_as(bob.expose_secret(), "POST", &path, Some(&body)).await;
+    assert_eq!((agreed.status, agreed.text("stage")), (200, "outcome_unknown"), "{}", agreed.body);
+    assert_ne!(agreed.body["retry"]["granted_by"], agreed.body["retry"]["asked_by"]);
+    app.settle_down().await;
+    assert_eq!((place(&app, "p-1").await.as_str(), app.sandbox.executions("p-1")), ("succeeded", 1));
+    assert_eq!((app.sandbox.calls_for("pay_user", "p-1"), app.attempts("p-1").await.join(" ")), (2, "unknown accepted".to_owned()));
+    assert!(app.get("/v1/payouts/p-1").await.body.get("retry").is_none());
+    let log = app.get("/v1/audit_log?action=payout.retry").await;
+    let rows = log.body["data"].as_array().expect("a list");
+    assert_eq!(rows.len(), 2, "{}", log.body);
+    assert_ne!(rows[0]["actor"]["id"], rows[1]["actor"]["id"]);
+    assert_eq!(rows[1]["after"]["retry"]["asked_by"], rows[1]["actor"]["id"]);
+    // An agreement comes within a day, or it is a wish of its own.
+    assert_eq!(resolve(&app, "p-2", "retry").await.status, 200);
+    pass_a_day(&app).await;
+    let (path, body) = retry("p-2");
+    let late = app.call_as(bob.expose_secret(), "POST", &path, Some(&body)).await;
+    assert_eq!((late.status, late.text("status")), (200, "requires_review"));
+    assert_eq!(app.sandbox.calls_for("pay_user", "p-2"), 1);
+    // Many at once are still each somebody.
+    let answers = futures_util::future::join_all((0..8).map(|_| resolve(&app, "p-2", "retry"))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1, "{answers:?}");
+    app.settle_down().await;
+    assert_eq!((place(&app, "p-2").await.as_str(), app.sandbox.executions("p-2")), ("succeeded", 1));
     app.finish().await;
 }
 
@@ -251,7 +307,7 @@ async fn what_did_not_leave_is_tried_again_later_and_later_and_sent_once_the_por
     app.payout("p-1").await;
     let port = free_port();
     let closed = json!({ "base_url": format!("http://127.0.0.1:{port}/fomo/") });
-    setup::apply(&app.context, &merchant("acme", &app.sandbox, &closed)).await.expect("another address");
+    setup::apply(&app.context, &By::operator("test"), &merchant("acme", &app.sandbox, &closed)).await.expect("another address");
     app.submit().await;
     for (wait, attempts) in [(4, 1), (1, 2), (14, 2), (1, 3), (29, 3), (1, 4)] {
         pass(&app, wait).await;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use md5::{Digest, Md5};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tillgate::domain::audit::By;
 use tillgate::domain::order::Provider;
 use tillgate::flows::setup;
 use tillgate::flows::tenant::Scope;
@@ -33,7 +34,7 @@ fn with(field: &str, value: impl Into<Value>) -> Value {
 async fn open_account(app: &TestApp, name: &str, account: &Value) {
     let mut document = merchant(name, &app.sandbox, &json!({}));
     document.accounts.insert(Provider::Youliao, account.as_object().expect("an object").clone());
-    setup::apply(&app.context, &document).await.expect("an account at Youliao");
+    setup::apply(&app.context, &By::operator("test"), &document).await.expect("an account at Youliao");
 }
 
 fn account(sandbox: &Sandbox) -> Value {
@@ -284,7 +285,7 @@ async fn another_merchant_sees_nothing_and_asks_with_an_account_of_its_own() {
 async fn a_closed_account_is_not_used_and_still_shows_its_list() {
     let app = start().await;
     assert_eq!(app.post(PATH, &wish()).await.status, 201);
-    setup::apply(&app.context, &merchant("acme", &app.sandbox, &json!({}))).await.expect("a merchant");
+    setup::apply(&app.context, &By::operator("test"), &merchant("acme", &app.sandbox, &json!({}))).await.expect("a merchant");
     app.post(PATH, &wish()).await.expect_problem(422, "provider_disabled");
     assert_eq!((statuses(&app).await.len(), app.sandbox.calls("youliao_oauth")), (1, 1));
     app.finish().await;

@@ -330,6 +330,43 @@ async fn a_key_is_printed_alone_works_at_once_and_is_revoked_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_is_followed_from_the_command_line() {
+    let house = House::open().await;
+    let made = house.launch(&["key", "create", "--merchant", "acme", "--name", "olga", "--scopes", "admin"]).run().await;
+    succeeds(&made);
+    fails_naming(&house.run(&["key", "create", "--merchant", "acme", "--name", " ", "--scopes", "admin"]).await, "name");
+    let whole = house.run(&["audit", "verify"]).await;
+    succeeds(&whole);
+    let head = whole.out.lines().find_map(|line| line.strip_prefix("ok    acme: ")?.split("head ").nth(1)).expect("a head").to_owned();
+    let expect = ["audit", "verify", "--merchant", "acme", "--expect", &head];
+    succeeds(&house.run(&expect).await);
+    fails_naming(&house.run(&["audit", "verify", "--merchant", "nobody"]).await, "nobody");
+    let wrong = house.run(&["audit", "verify", "--merchant", "acme", "--expect", "x@1"]).await;
+    assert_eq!(wrong.code, Some(2), "{}", all(&wrong));
+    let mut database = connect(&house.database).await;
+    // The newest row and the head go back together: the chain itself is whole.
+    execute(
+        &mut database,
+        "DO $$ BEGIN
+             SET LOCAL session_replication_role = replica;
+             DELETE FROM audit_log l USING audit_heads h WHERE l.merchant_id = h.merchant_id AND l.position = h.position;
+             UPDATE audit_heads h SET position = l.position, hash = l.hash FROM audit_log l
+             WHERE l.merchant_id = h.merchant_id AND l.position = h.position - 1;
+         END $$",
+    )
+    .await;
+    succeeds(&house.run(&["audit", "verify"]).await);
+    fails_naming(&house.run(&expect).await, "removed");
+    execute(
+        &mut database,
+        "DO $$ BEGIN SET LOCAL session_replication_role = replica; UPDATE audit_log SET actor_name = 'eve' WHERE position = 2; END $$",
+    )
+    .await;
+    fails_naming(&house.run(&["audit", "verify"]).await, "acme: position 2: altered");
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_is_applied_serves_the_running_gateway_within_a_second() {
     let house = House::open().await;
     let gateway = house.serve("all").await;

@@ -161,7 +161,7 @@ async fn give_by_hand(table: &'static str) {
     let id =
         unmatched.body["data"].as_array().into_iter().flatten().find(|one| one["provider_receipt_id"].as_str() == Some(number.as_str()));
     let id = id.and_then(|one| one["id"].as_str()).expect("a receipt that is nobody's");
-    let given = house.post(&format!("/v1/receipts/{id}/assign"), &json!({ "trade_id": FROM_BOB })).await;
+    let given = house.post(&format!("/v1/receipts/{id}/assign"), &json!({ "trade_id": FROM_BOB, "reason": "a test" })).await;
     assert_eq!(given.status, 200, "{given:?}");
     first.program.resume();
     until("both halves are the deposit's", async || (house.receipts(&[early, late], "confirmed").await == (2, 0)).then_some(())).await;

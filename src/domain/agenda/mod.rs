@@ -146,6 +146,8 @@ impl Task {
             State::Deposit(Deposit::Expired | Deposit::Canceled) => task(Work::Close, order.final_at.unwrap_or(now).max(retry)),
             State::Payout(Payout::Queued) => task(Work::Submit, now + backoff(timing, progress.tries)),
             State::Payout(Payout::Submitting) => task(Work::Submit, now),
+            // Two persons want it sent again: now.
+            State::Payout(Payout::OutcomeUnknown) if order.retry.is_some() => task(ask, retry),
             State::Payout(Payout::OutcomeUnknown) => look_until_review(),
             // Parked for a human; the provider may still be able to tell.
             State::Payout(Payout::RequiresReview(Review::OutcomeUnknown)) if capabilities.lookup_by_trade_id => {

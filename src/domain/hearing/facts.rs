@@ -1,8 +1,12 @@
 //! What is learnt from a report: the fact that the state machine is asked about.
 
+use time::OffsetDateTime;
+
+use super::Rules;
 use crate::domain::account::{AcceptOrReview, Policy, Under};
 use crate::domain::order::Order;
 use crate::domain::receipt::Takings;
+use crate::domain::recovery::{Wished, wish};
 use crate::domain::report::{Decision, Outcome, Report, Says, Standing};
 use crate::domain::status::{Deposit, DepositFact, Fact, Payout, PayoutFact, Review, State};
 
@@ -14,13 +18,13 @@ pub(super) fn doubtful(order: &Order, review: Review) -> Option<Fact> {
 }
 
 /// What is learnt from a report that agrees with the order.
-pub(super) fn fact(order: &Order, report: &Report, policy: &Policy) -> Option<Fact> {
+pub(super) fn fact(order: &Order, report: &Report, rules: Rules<'_>) -> Option<Fact> {
     if is_about_an_earlier_call(order, report) {
         return None;
     }
     match order.state {
-        State::Deposit(state) => deposit_fact(order, state, report, policy).map(Fact::Deposit),
-        State::Payout(_) => payout_fact(report).map(Fact::Payout),
+        State::Deposit(state) => deposit_fact(order, state, report, rules.policy).map(Fact::Deposit),
+        State::Payout(_) => payout_fact(order, report, rules.now).map(Fact::Payout),
     }
 }
 
@@ -113,7 +117,7 @@ fn claimed_failure(order: &Order) -> bool {
     order.claim.as_ref().is_some_and(|claim| !claim.paid)
 }
 
-fn payout_fact(report: &Report) -> Option<PayoutFact> {
+fn payout_fact(order: &Order, report: &Report, now: OffsetDateTime) -> Option<PayoutFact> {
     let of_standing = |standing| match standing {
         Standing::Awaiting => None,
         Standing::Accepted => Some(PayoutFact::Accepted),
@@ -135,10 +139,15 @@ fn payout_fact(report: &Report) -> Option<PayoutFact> {
         Says::GaveUp => Some(PayoutFact::GaveUp),
         Says::Cancel => Some(PayoutFact::Cancel),
         Says::TimeUp | Says::Close | Says::Nothing | Says::Unreadable(_) | Says::Receipts(_) => None,
-        Says::Decision { decision, .. } => Some(match decision {
+        Says::Decision { decision, by, absent, .. } => Some(match decision {
             Decision::Confirm => PayoutFact::Confirm,
             Decision::Reject => PayoutFact::Reject,
-            Decision::Retry => PayoutFact::Retry,
+            Decision::Retry => match wish(order, by, *absent, now) {
+                Wished::Plain => PayoutFact::Retry,
+                Wished::Asked => PayoutFact::RetryAsked,
+                Wished::Alone => PayoutFact::RetryAlone,
+                Wished::Agreed => PayoutFact::RetryAgreed,
+            },
             Decision::Approve => PayoutFact::Approve,
         }),
     }

@@ -12,10 +12,10 @@ use self::facts::{a_call_may_be_open, doubtful, fact};
 use crate::domain::account::Policy;
 use crate::domain::agenda::Timing;
 use crate::domain::money::Amount;
-use crate::domain::order::{Claim, Failure, Kind, NextAction, Order};
+use crate::domain::order::{Claim, Failure, Kind, NextAction, Order, Retry};
 use crate::domain::receipt::Takings;
 use crate::domain::report::{Channel, Decision, Finding, FindingKind, Outcome, ProviderRecord, Report, Says, Standing};
-use crate::domain::status::{Circumstances, Deposit, DepositFact, Fact, Payout, Refusal, Review, State, advance};
+use crate::domain::status::{Circumstances, Deposit, DepositFact, Fact, Payout, PayoutFact, Refusal, Review, State, advance};
 
 /// What hearing needs besides the order and the report.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ pub fn hear(order: &Order, report: &Report, rules: Rules<'_>) -> Heard {
         heard.finding = Some(finding);
     }
     count_doubts(&mut heard.order, report, rules.now);
-    let fact = if heard.finding.is_some() { doubtful(order, Review::Mismatch) } else { fact(order, report, rules.policy) };
+    let fact = if heard.finding.is_some() { doubtful(order, Review::Mismatch) } else { fact(order, report, rules) };
     follow(&mut heard, order, report, fact, rules);
     heard.changed = heard.order != *order;
     if heard.changed {
@@ -87,6 +87,7 @@ fn follow(heard: &mut Heard, before: &Order, report: &Report, fact: Option<Fact>
         Some(Ok(state)) => {
             heard.order.state = state;
             explain(&mut heard.order, before, report);
+            keep_wish(&mut heard.order, before, report, fact, rules.now);
         }
         Some(Err(refusal)) => {
             heard.refusal = Some(refusal);
@@ -240,6 +241,24 @@ fn received(order: &Order, record: &ProviderRecord, matched: bool) -> Received {
         amount: record.amount.unwrap_or(order.amount),
         fee: record.fee.or(order.fee),
         matched,
+    }
+}
+
+/// Keeps a wish to send again until another agrees, and the agreement until the call is made. Whatever else moves the order
+/// ends both.
+fn keep_wish(order: &mut Order, before: &Order, report: &Report, fact: Option<Fact>, now: OffsetDateTime) {
+    match (fact, &report.says) {
+        (Some(Fact::Payout(PayoutFact::RetryAsked)), Says::Decision { by, reason, .. }) => {
+            order.retry = Some(Retry { asked_by: by.clone(), asked_at: now, reason: reason.clone(), granted_by: None });
+        }
+        (Some(Fact::Payout(PayoutFact::RetryAgreed)), Says::Decision { by, absent, .. }) => {
+            // With proof the order goes the way of every unknown outcome, and the proof is taken anew.
+            order.retry = before.retry.clone().filter(|_| !absent).map(|asked| Retry { granted_by: Some(by.clone()), ..asked });
+            // As if the outcome had become unknown now: there is a whole time to learn it.
+            order.doubt_since = (order.doubts > 0).then_some(now);
+        }
+        _ if order.state != before.state => order.retry = None,
+        _ => {}
     }
 }
 

@@ -105,7 +105,11 @@ fn clock(says: Says) -> Report {
 }
 
 fn decide(decision: Decision) -> Report {
-    report(Channel::Operator, true, Says::Decision { decision, by: "ada".into(), reason: "seen in the wallet".into() })
+    decided(decision, "ada", false)
+}
+
+fn decided(decision: Decision, by: &str, absent: bool) -> Report {
+    report(Channel::Operator, true, Says::Decision { decision, by: by.into(), reason: "seen in the wallet".into(), absent })
 }
 
 fn refused() -> Outcome {
@@ -357,7 +361,46 @@ fn an_operator_confirms_or_rejects_a_parked_payout() {
     assert_eq!((rejected.state, rejected.doubt_since), (State::Payout(Payout::Failed), None));
     assert_eq!(rejected.failure.unwrap().code, "rejected_by_operator");
     let retried = heard(&at(PARKED), &decide(Decision::Retry));
-    assert_eq!((retried.changed, retried.refusal), (false, Some(Refusal::MightPayTwice)));
+    assert_eq!((retried.order.state, retried.order.doubts, retried.refusal), (PARKED, 1, None));
+}
+
+#[test]
+fn it_takes_two_keys_to_send_again_what_may_have_been_paid_and_that_once() {
+    let asked = heard(&at(PARKED), &decided(Decision::Retry, "ada", false)).order;
+    assert_eq!((asked.state, asked.sequence), (PARKED, at(PARKED).sequence + 1));
+    let wish = asked.retry.clone().unwrap();
+    assert_eq!((wish.asked_by.as_str(), wish.granted_by.as_deref(), wish.reason.as_str()), ("ada", None, "seen in the wallet"));
+    let alone = heard(&asked, &decided(Decision::Retry, "ada", false));
+    assert_eq!((alone.changed, alone.refusal), (false, Some(Refusal::NeedsAnother)));
+    let agreed = heard(&asked, &decided(Decision::Retry, "bob", false)).order;
+    assert_eq!((agreed.state, agreed.doubts, agreed.doubt_since), (UNKNOWN, 1, Some(agreed.updated_at)));
+    assert!(agreed.retry.as_ref().unwrap().is_granted());
+    let sent = heard(&agreed, &report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(AWAITING)).unwrap()))).order;
+    assert_eq!((sent.state, sent.retry.as_ref(), sent.doubts), (SUBMITTING, None, 1));
+    let refused = heard(&sent, &answer(refused())).order;
+    assert_eq!((refused.state, refused.retry), (UNKNOWN, None), "a refusal says nothing of the earlier call");
+}
+
+#[test]
+fn a_wish_to_send_again_ends_after_a_day_and_with_every_news() {
+    let asked = heard(&at(PARKED), &decided(Decision::Retry, "ada", false)).order;
+    let late = hear_at(&asked, &decided(Decision::Retry, "bob", false), &Policy::default(), 25).order;
+    assert_eq!((late.state, late.retry.unwrap().asked_by.as_str()), (PARKED, "bob"));
+    let in_time = hear_at(&asked, &decided(Decision::Retry, "bob", false), &Policy::default(), 24).order;
+    assert_eq!(in_time.state, UNKNOWN);
+    for news in [lookup(record(&asked, Standing::Accepted)), decide(Decision::Confirm), decide(Decision::Reject)] {
+        assert_eq!(heard(&asked, &news).order.retry, None, "{news:?}");
+    }
+    let wrong = ProviderRecord { amount: Some(amount("125")), ..record(&asked, Standing::Accepted) };
+    let parked = heard(&asked, &lookup(wrong)).order;
+    assert_eq!(heard(&parked, &decided(Decision::Retry, "bob", false)).refusal, Some(Refusal::MightPayTwice));
+    assert_eq!(heard(&parked, &decided(Decision::Retry, "bob", true)).refusal, Some(Refusal::MightPayTwice));
+}
+
+#[test]
+fn with_proof_of_absence_one_key_is_enough_and_the_proof_is_taken_anew() {
+    let order = heard(&at(PARKED), &decided(Decision::Retry, "ada", true)).order;
+    assert_eq!((order.state, order.retry, order.doubts), (UNKNOWN, None, 1));
 }
 
 #[test]

@@ -77,8 +77,15 @@ pub enum PayoutFact {
     Reject,
     /// An operator approves.
     Approve,
-    /// An operator wants it sent again.
+    /// An operator wants it sent again, and no earlier call can have moved money.
     Retry,
+    /// An operator wants it sent again although an earlier call may have moved money: another has to agree.
+    RetryAsked,
+    /// The operator who asked asks once more.
+    RetryAlone,
+    /// It may be sent again although an earlier call may have moved money: two operators want it, or the provider, which
+    /// refuses a repeated id, knows of none.
+    RetryAgreed,
 }
 
 /// Why a fact does not move an order.
@@ -103,6 +110,9 @@ pub enum Refusal {
     /// Sending again could pay twice.
     #[error("the outcome of an earlier attempt is unknown, so that sending again could pay twice")]
     MightPayTwice,
+    /// It takes two to send again what may have moved money.
+    #[error("the outcome of an earlier attempt is unknown: another operator, with a key of their own, has to ask for the retry, too")]
+    NeedsAnother,
     /// A fact of another kind of order.
     #[error("this is not about an order of this kind")]
     WrongKind,
@@ -215,7 +225,7 @@ fn advance_payout(state: Payout, fact: PayoutFact, circumstances: Circumstances)
         Submitting, Succeeded,
     };
     use PayoutFact as F;
-    use Refusal::{Contradiction, MightPayTwice, NotCancelable, NotClaimable, NotReviewable};
+    use Refusal::{Contradiction, MightPayTwice, NeedsAnother, NotCancelable, NotClaimable, NotReviewable};
     let doubtful = circumstances.doubts > 0;
     match fact {
         F::Claimed => match state {
@@ -311,6 +321,21 @@ fn advance_payout(state: Payout, fact: PayoutFact, circumstances: Circumstances)
             // A mismatch means that the provider has a movement under this id.
             RequiresReview(Review::Mismatch) => Err(MightPayTwice),
             RequiresReview(_) if doubtful => Err(MightPayTwice),
+            RequiresReview(_) => Ok(Queued),
+            Queued | RequiresApproval | Submitting | OutcomeUnknown | Accepted | ProviderReview | Broadcast => Err(NotReviewable),
+            Succeeded | Failed | Canceled | Rejected => Err(NotReviewable),
+        },
+        F::RetryAsked | F::RetryAlone => match state {
+            RequiresReview(Review::Mismatch) => Err(MightPayTwice),
+            RequiresReview(_) if fact == F::RetryAlone => Err(NeedsAnother),
+            RequiresReview(_) => Ok(state),
+            Queued | RequiresApproval | Submitting | OutcomeUnknown | Accepted | ProviderReview | Broadcast => Err(NotReviewable),
+            Succeeded | Failed | Canceled | Rejected => Err(NotReviewable),
+        },
+        F::RetryAgreed => match state {
+            RequiresReview(Review::Mismatch) => Err(MightPayTwice),
+            // Not queued: what becomes of the earlier call still counts.
+            RequiresReview(_) if doubtful => Ok(OutcomeUnknown),
             RequiresReview(_) => Ok(Queued),
             Queued | RequiresApproval | Submitting | OutcomeUnknown | Accepted | ProviderReview | Broadcast => Err(NotReviewable),
             Succeeded | Failed | Canceled | Rejected => Err(NotReviewable),

@@ -31,15 +31,32 @@ fn facts(kind: Kind) -> Vec<Fact> {
         Kind::Payout | Kind::Transfer => {
             use PayoutFact::{
                 Accepted, Approve, Broadcast, Cancel, Claimed, Confirm, Doubtful, Duplicate, Failed, GaveUp, InReview, NotSent, Paid,
-                Refused, Reject, Retry, Unknown,
+                Refused, Reject, Retry, RetryAgreed, RetryAlone, RetryAsked, Unknown,
             };
             let plain = [
-                Claimed, NotSent, Refused, Unknown, Duplicate, Accepted, InReview, Broadcast, Paid, Failed, GaveUp, Cancel, Confirm,
-                Reject, Approve, Retry,
+                Claimed,
+                NotSent,
+                Refused,
+                Unknown,
+                Duplicate,
+                Accepted,
+                InReview,
+                Broadcast,
+                Paid,
+                Failed,
+                GaveUp,
+                Cancel,
+                Confirm,
+                Reject,
+                Approve,
+                Retry,
+                RetryAsked,
+                RetryAlone,
+                RetryAgreed,
             ];
             let _ = |fact| match fact {
                 Claimed | NotSent | Refused | Unknown | Duplicate | Accepted | InReview | Broadcast | Paid | Failed | GaveUp | Cancel
-                | Confirm | Reject | Approve | Retry | Doubtful(_) => {}
+                | Confirm | Reject | Approve | Retry | RetryAsked | RetryAlone | RetryAgreed | Doubtful(_) => {}
             };
             plain.into_iter().chain(REVIEWS.map(Doubtful)).map(Fact::Payout).collect()
         }
@@ -215,7 +232,8 @@ fn an_order_is_called_off_only_before_anything_was_sent_or_paid() {
 fn queued_again_means_that_no_earlier_call_can_have_moved_money() {
     for (from, fact, circumstances, _) in edges(Kind::Payout).filter(|edge| edge.3 == State::Payout(Payout::Queued)) {
         let approved = from == State::Payout(Payout::RequiresApproval) && fact == p(PayoutFact::Approve);
-        let nothing_moved = circumstances.doubts == 0 && (fact == p(PayoutFact::NotSent) || fact == p(PayoutFact::Retry));
+        let nothing_moved =
+            circumstances.doubts == 0 && [PayoutFact::NotSent, PayoutFact::Retry, PayoutFact::RetryAgreed].map(p).contains(&fact);
         assert!(approved || nothing_moved, "{from:?} + {fact:?} under {circumstances:?}");
     }
 }

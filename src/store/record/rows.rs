@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::{Record, TaskWrite, Version};
 use crate::domain::agenda::Work;
+use crate::domain::audit::Entry;
 use crate::domain::ids::{CustomerId, EventId, MerchantId, OrderId};
 use crate::domain::money::Amount;
-use crate::domain::order::{Claim, Failure, NextAction, Order};
+use crate::domain::order::{Claim, Failure, NextAction, Order, Retry};
 
 /// A record as the statement reads it. The names are those of its list of columns.
 #[derive(Serialize)]
@@ -49,6 +50,7 @@ pub(super) struct Row<'a> {
     doubts: i16,
     #[serde(with = "time::serde::rfc3339::option")]
     doubt_since: Option<OffsetDateTime>,
+    retry: Option<&'a Retry>,
     is_final: bool,
     #[serde(with = "time::serde::rfc3339::option")]
     final_at: Option<OffsetDateTime>,
@@ -97,6 +99,7 @@ pub(super) struct Row<'a> {
     finding_digest: Option<String>,
     finding_event_id: Option<Uuid>,
     finding_event: Option<&'a str>,
+    entry: Option<&'a Entry>,
 }
 
 impl<'a> Row<'a> {
@@ -140,6 +143,7 @@ impl<'a> Row<'a> {
             claim: order.claim.as_ref(),
             doubts: order.doubts,
             doubt_since: order.doubt_since,
+            retry: order.retry.as_ref(),
             is_final: order.is_final,
             final_at: order.final_at,
             expires_at: order.expires_at,
@@ -181,6 +185,7 @@ impl<'a> Row<'a> {
             finding_digest: finding.map(|finding| bytes(&finding.2)),
             finding_event_id: finding.map(|finding| finding.3.0),
             finding_event: finding.map(|finding| finding.4.as_str()),
+            entry: record.entry,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tillgate::domain::audit::By;
 use tillgate::sandbox::Fault;
 
 use super::{SHOP, everything, link_ada, open, start, start_with};
@@ -227,10 +228,10 @@ async fn the_flow_of_an_account_changes_only_while_nothing_is_open() {
     deposit(&app, "d-1").await;
     let mut document = crate::harness::merchant("acme", &app.sandbox, &json!({ "flow": "app" }));
     document.return_origins = vec!["https://other.example".to_owned()];
-    let refused = tillgate::flows::setup::apply(&app.context, &document).await.expect_err("an order is open");
+    let refused = tillgate::flows::setup::apply(&app.context, &By::operator("test"), &document).await.expect_err("an order is open");
     assert!(refused.to_string().contains("1 orders are open"), "{refused}");
     assert_eq!(app.count("merchants WHERE return_origins = '{https://shop.example}'").await, 1, "nothing of the document is applied");
     app.live(Duration::from_hours(30), Duration::from_hours(1), false).await;
-    tillgate::flows::setup::apply(&app.context, &document).await.expect("nothing is open");
+    tillgate::flows::setup::apply(&app.context, &By::operator("test"), &document).await.expect("nothing is open");
     app.finish().await;
 }

@@ -1,6 +1,7 @@
 //! What may be asked for, and what becomes of it before anything is sent.
 
 use serde_json::{Value, json};
+use tillgate::domain::audit::By;
 use tillgate::domain::order::Provider;
 use tillgate::flows::setup;
 use tillgate::sandbox::Options;
@@ -18,7 +19,7 @@ async fn forget_source(app: &TestApp) {
     let mut account = hicoin(&app.sandbox, &json!({}));
     account.remove("payout_uid");
     document.accounts.insert(Provider::Hicoin, account);
-    setup::apply(&app.context, &document).await.expect("an account");
+    setup::apply(&app.context, &By::operator("test"), &document).await.expect("an account");
     app.context.tenants.forget();
 }
 

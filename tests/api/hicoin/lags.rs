@@ -74,8 +74,14 @@ async fn without_trust_what_a_lagging_list_leaves_out_is_never_sent_again() {
     for (way, count, id) in &all {
         assert_eq!(world.place(*way, id).await == REVIEW, *count != 1, "{id} after two looks far enough apart");
         let retry = json!({ "action": "retry", "reason": "let us try" });
-        let refused = world.app.post(&format!("/v1/{}/{id}/resolve", way.collection()), &retry).await;
-        refused.expect_problem(409, if *count == 1 { "order_not_in_review" } else { "might_pay_twice" });
+        let path = format!("/v1/{}/{id}/resolve", way.collection());
+        let asked = world.app.post(&path, &retry).await;
+        match *count {
+            1 => asked.expect_problem(409, "order_not_in_review"),
+            _ => assert_eq!((asked.status, asked.text("status")), (200, "requires_review"), "{id}: without trust it takes two"),
+        }
+        let alone = world.app.post(&path, &retry).await;
+        alone.expect_problem(409, if *count == 1 { "order_not_in_review" } else { "second_operator_needed" });
     }
     world.pass_a_day().await;
     let ends = world.seen().await;
@@ -102,6 +108,17 @@ async fn an_order_that_cannot_be_asked_about_is_not_sent_again_and_is_a_persons_
     refreshed.expect_problem(503, "provider_unavailable");
     world.pass_a_day().await;
     world.seen().await.iter().for_each(|(id, end)| assert_eq!(*end, seen(REVIEW, &["unknown"], 0, 1), "{id}"));
+    // With the list it is known that nothing moved: then one person is enough, and the list is asked once more before each call.
+    world.app.sandbox.clear_faults();
+    world.app.live(Duration::from_hours(3), Duration::from_mins(30), false).await;
+    world.seen().await.iter().for_each(|(id, end)| assert_eq!(*end, seen(REVIEW, &["unknown"], 0, 1), "{id}"));
+    for way in WAYS {
+        let retry = json!({ "action": "retry", "reason": "Hicoin has none of this id" });
+        let resumed = world.app.post(&format!("/v1/{}/{}/resolve", way.collection(), way.name()), &retry).await;
+        assert_eq!((resumed.status, resumed.text("stage")), (200, "outcome_unknown"), "{}", resumed.body);
+    }
+    world.app.live(Duration::from_mins(20), Duration::from_secs(10), false).await;
+    world.seen().await.iter().for_each(|(id, end)| assert_eq!(*end, seen("succeeded", &["unknown", "accepted"], 1, 2), "{id}"));
     world.app.finish().await;
 }
 

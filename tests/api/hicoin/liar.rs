@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
+use tillgate::domain::audit::By;
 use tillgate::flows::setup;
 
 use super::ways::World;
@@ -44,7 +45,7 @@ impl Liar {
         let mut document = merchant("acme", &world.app.sandbox, &json!({}));
         let account = hicoin(&world.app.sandbox, &json!({ "base_url": base_url }));
         document.accounts.insert(tillgate::domain::order::Provider::Hicoin, account);
-        setup::apply(&world.app.context, &document).await.expect("another address");
+        setup::apply(&world.app.context, &By::operator("test"), &document).await.expect("another address");
         world.app.context.tenants.forget();
         Self { lies, server: handle }
     }

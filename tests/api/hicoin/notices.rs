@@ -1,6 +1,7 @@
 //! Notices, which nobody signs: they make us ask, and nothing else.
 
 use serde_json::json;
+use tillgate::domain::audit::By;
 use tillgate::domain::order::Provider;
 use tillgate::flows::capability::notice_url;
 use tillgate::flows::setup;
@@ -93,7 +94,7 @@ async fn notices_of_what_is_over_not_begun_or_not_ours_change_nothing() {
     let world = start().await;
     let mut document = merchant("rival", &world.app.sandbox, &json!({}));
     document.accounts.insert(Provider::Hicoin, hicoin(&world.app.sandbox, &json!({})));
-    setup::apply(&world.app.context, &document).await.expect("a merchant");
+    setup::apply(&world.app.context, &By::operator("test"), &document).await.expect("a merchant");
     let (acme, rival) = (url(&world, "acme").await, url(&world, "rival").await);
     world.app.sandbox.inject_callback(Some("over"), CallbackFault::Failed, tillgate::sandbox::Times::Count(1));
     world.create(Way::OnChain, "over").await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
+use tillgate::domain::audit::By;
 use tillgate::domain::order::Provider;
 use tillgate::flows::setup;
 use tillgate::flows::tenant::Scope;
@@ -57,7 +58,7 @@ async fn rival(world: &World) -> SecretString {
     let app = &world.app;
     let mut document = merchant("rival", &app.sandbox, &json!({}));
     document.accounts.insert(Provider::Hicoin, hicoin(&app.sandbox, &json!({})));
-    setup::apply(&app.context, &document).await.expect("a merchant");
+    setup::apply(&app.context, &By::operator("test"), &document).await.expect("a merchant");
     make_key(&app.context, "rival", &[Scope::Admin]).await
 }
 

@@ -17,7 +17,7 @@ async fn id_of(app: &TestApp, number: u64) -> String {
 }
 
 async fn assign(app: &TestApp, receipt: &str, trade_id: &str) -> Answer {
-    app.post(&format!("/v1/receipts/{receipt}/assign"), &json!({ "trade_id": trade_id })).await
+    app.post(&format!("/v1/receipts/{receipt}/assign"), &json!({ "trade_id": trade_id, "reason": "a test" })).await
 }
 
 fn numbers(page: &Answer) -> String {
@@ -125,7 +125,7 @@ async fn only_an_administrator_gives_money_and_only_his_own() {
     round(&app).await;
     expect(&app, &[("d-1", "requires_review/over_paid 3/3 over")]).await;
     let path = format!("/v1/receipts/{}/assign", id_of(&app, free).await);
-    let body = json!({ "trade_id": "d-1" });
+    let body = json!({ "trade_id": "d-1", "reason": "a test" });
     let writer = make_key(&app.context, "acme", &[Scope::OrdersRead, Scope::DepositsWrite, Scope::PayoutsWrite]).await;
     assert_eq!(app.call_as(writer.expose_secret(), "POST", &path, Some(&body)).await.status, 403);
     let rival = app.other_merchant(&[Scope::Admin]).await;

@@ -79,7 +79,8 @@ async fn an_order_that_gets_money_from_several_hands_at_once_counts_all_of_it() 
     let list = app.get("/v1/receipts?limit=100").await.body;
     let ids: Vec<String> =
         list["data"].as_array().expect("a list").iter().map(|one| one["id"].as_str().unwrap_or_default().to_owned()).collect();
-    let (gateways, path, body) = ([&app, &replica], |id: &String| format!("/v1/receipts/{id}/assign"), json!({ "trade_id": "d-1" }));
+    let (gateways, path, body) =
+        ([&app, &replica], |id: &String| format!("/v1/receipts/{id}/assign"), json!({ "trade_id": "d-1", "reason": "a test" }));
     for (turn, ids) in ids.chunks(4).enumerate() {
         for _ in 0..2 {
             ada.pay("1");

@@ -362,7 +362,45 @@ fn lawful(before: &Order, heard: &Heard) {
     assert!(after.failure.is_none() || matches!(after.state.status(), "failed" | "rejected" | "requires_review"));
 }
 
+/// Who wants to send again, with proof or without, how many hours later; and whether the call is then made.
+fn wishes() -> impl Strategy<Value = Vec<(&'static str, bool, u64, bool)>> {
+    let proof = prop_oneof![9 => Just(false), 1 => Just(true)];
+    proptest::collection::vec((select(vec!["ada", "bob", "eve"]), proof, 0..30_u64, any::<bool>()), 1..16)
+}
+
 proptest! {
+    /// A call whose outcome is unknown is made again for two different keys within a day, or with proof of absence; each time once.
+    #[test]
+    fn nobody_sends_again_alone(wishes in wishes()) {
+        let mut order = at(PARKED);
+        let mut asked: Option<(&str, u64)> = None;
+        let mut hours = 0;
+        for (by, absent, later, sends) in wishes {
+            hours += later;
+            let before = order.clone();
+            let heard = hear_at(&order, &decided(Decision::Retry, by, absent), &Policy::default(), hours);
+            order = heard.order;
+            let waiting = asked.filter(|(_, since)| hours - since < 24);
+            let agreed = absent || waiting.is_some_and(|(first, _)| first != by);
+            prop_assert_eq!(order.state == UNKNOWN, before.state == PARKED && agreed);
+            if order.state == PARKED {
+                prop_assert_eq!(heard.refusal, waiting.map(|_| Refusal::NeedsAnother));
+                asked = waiting.or(Some((by, hours)));
+                continue;
+            }
+            prop_assert_eq!(order.retry.as_ref().is_some_and(crate::domain::order::Retry::is_granted), !absent);
+            if sends {
+                let attempt = report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(AWAITING)).unwrap()));
+                order = hear_at(&order, &attempt, &Policy::default(), hours).order;
+                prop_assert!(order.retry.is_none(), "an agreement is used up by the call");
+                order = hear_at(&order, &answer(lost()), &Policy::default(), hours).order;
+            }
+            order = hear_at(&order, &clock(Says::GaveUp), &Policy::default(), hours).order;
+            prop_assert_eq!((order.state, order.retry.as_ref()), (PARKED, None));
+            asked = None;
+        }
+    }
+
     #[test]
     fn what_is_told_of_a_payout_in_any_order_ends_in_the_truth((truth, doubts, one, two) in two_orders_of_a_payout()) {
         let mut order = payout(SUBMITTING);

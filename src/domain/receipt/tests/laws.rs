@@ -144,7 +144,7 @@ fn play(history: &[Happens], policy: &Policy, tolerance: u64) -> Result<(), Test
             Happens::Cancel => Some(said(Channel::Merchant, Says::Cancel)),
             Happens::Rejected => {
                 let decision = Decision::Reject;
-                Some(said(Channel::Operator, Says::Decision { decision, by: "ada".into(), reason: "no".into() }))
+                Some(said(Channel::Operator, Says::Decision { decision, by: "ada".into(), reason: "no".into(), absent: false }))
             }
         };
         let rules = Rules { policy, timing: &timing, now };
@@ -234,7 +234,7 @@ fn a_decision_brings_no_money_where_each_movement_is_a_receipt() {
     let rules = Rules { policy: &policy, timing: &timing, now: order.created_at };
     let doubtful = hear(&order, &of_feed(&[receipt(1, 5, Progress::Abnormal)]), rules).order;
     assert_eq!(doubtful.state, State::Deposit(Deposit::RequiresReview(Review::Abnormal)));
-    let says = Says::Decision { decision: Decision::Confirm, by: "ada".into(), reason: "paid in cash".into() };
+    let says = Says::Decision { decision: Decision::Confirm, by: "ada".into(), reason: "paid in cash".into(), absent: false };
     let heard = hear(&doubtful, &said(Channel::Operator, says), rules);
     assert_eq!((heard.order.state, heard.order.is_final), (State::Deposit(Deposit::Succeeded), true));
     assert_eq!((heard.order.amount_received, heard.order.amount_confirmed, heard.received), (Amount::ZERO, Amount::ZERO, None));
