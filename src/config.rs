@@ -158,6 +158,9 @@ pub struct Retention {
     /// How long events, their deliveries and their tries are kept at the least. Absent (`forever`): nothing is dropped.
     #[serde(deserialize_with = "age")]
     pub events: Option<Duration>,
+    /// How long raw inputs from outside are kept. Absent (`forever`): nothing is forgotten.
+    #[serde(deserialize_with = "age")]
+    pub raw_inputs: Option<Duration>,
 }
 
 /// `[log]`

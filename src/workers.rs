@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::agenda::Work;
 use crate::flows::deliver::{self, Line};
 use crate::flows::error::FlowError;
-use crate::flows::{Context, coins, feed, link, poll, reconcile, retention, work};
+use crate::flows::{Context, coins, feed, forget, link, poll, reconcile, retention, work};
 
 /// How often a loop looks when nobody wakes it.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -79,6 +79,11 @@ pub fn start(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationT
     tracker.spawn(run_every(RETENTION, Arc::default(), stop.clone(), move || {
         let context = shared.clone();
         async move { retention::keep(&context).await }
+    }));
+    let shared = context.clone();
+    tracker.spawn(run_every(RETENTION, Arc::default(), stop.clone(), move || {
+        let context = shared.clone();
+        async move { forget::forget(&context).await }
     }));
 }
 

@@ -71,6 +71,7 @@ pub fn context(settings: &Settings, clock: Clock) -> anyhow::Result<Context> {
         },
         timing,
         keep_events,
+        keep_raw_inputs: settings.retention.raw_inputs,
         clock,
         public_url: with_slash(public_url),
         tenants: Tenants::default(),

@@ -41,6 +41,9 @@ enum Command {
     Migrate,
     /// See it work: private Postgres, simulated providers, real orders, a table at the end
     Demo,
+    /// Prove on the simulated wallets that nothing depends on one way of hearing
+    #[command(subcommand)]
+    Drill(DrillCommand),
     /// The gateway with a private Postgres, simulated providers and a demo merchant, until Ctrl-C
     Dev(dev::DevArgs),
     /// The simulated providers alone, until Ctrl-C
@@ -68,6 +71,12 @@ enum Command {
     Doctor,
     /// Print the API's description (OpenAPI 3.1)
     Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+enum DrillCommand {
+    /// The same orders with every callback and with none: they must come to the same ends
+    Callbacks,
 }
 
 #[derive(Debug, Subcommand)]
@@ -144,6 +153,7 @@ enum ConfigCommand {
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo => return demo::run().await,
+        Command::Drill(DrillCommand::Callbacks) => return demo::drill::callbacks().await,
         Command::Dev(args) => return dev::run(args).await,
         Command::Sandbox(args) => return dev::sandbox(args).await,
         Command::Openapi => {
@@ -167,6 +177,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Key(KeyCommand::Revoke { merchant, key }) => operate::revoke_key(&settings, &merchant, &key).await,
         Command::Audit(AuditCommand::Verify { merchant, expect }) => operate::verify_audit(&settings, merchant.as_deref(), expect).await,
         Command::Demo
+        | Command::Drill(_)
         | Command::Dev(_)
         | Command::Sandbox(_)
         | Command::Openapi

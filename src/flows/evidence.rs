@@ -51,8 +51,11 @@ pub async fn of_end(
     if movements.iter().any(|row| row.provider_user.is_some()) {
         let sealed = receipts::sealed_of_order(&mut *context.db.get().await?, order.merchant_id, order.id).await?;
         for row in movements.iter().filter(|row| row.progress == "confirmed") {
-            let raw = sealed.iter().find(|(id, _)| *id == row.receipt_id).and_then(|(_, sealed)| sealed.as_deref());
-            all.push(of_movement(context, order, row, raw)?);
+            let (raw, digest) = sealed
+                .iter()
+                .find(|(id, ..)| *id == row.receipt_id)
+                .map_or((None, None), |(_, raw, digest)| (raw.as_deref(), digest.as_deref()));
+            all.push(of_movement(context, order, row, raw, digest)?);
         }
     }
     Ok(all)
@@ -70,7 +73,13 @@ fn of_step(order: &Order, step: &StepRow, reports: &[ReportRow]) -> Evidence {
     }
 }
 
-fn of_movement(context: &Context, order: &Order, row: &ReceiptRow, sealed: Option<&[u8]>) -> Result<Evidence, FlowError> {
+fn of_movement(
+    context: &Context,
+    order: &Order,
+    row: &ReceiptRow,
+    sealed: Option<&[u8]>,
+    kept: Option<&[u8]>,
+) -> Result<Evidence, FlowError> {
     let number = row.provider_receipt_id.parse().unwrap_or_default();
     let place = receipt_place(order.merchant_id, order.provider, number);
     let raw = sealed.map(|sealed| context.vault.open(&place, sealed)).transpose()?;
@@ -80,6 +89,6 @@ fn of_movement(context: &Context, order: &Order, row: &ReceiptRow, sealed: Optio
         says: format!("{} {} came in: {}", row.amount.normalize(), row.coin, row.progress),
         provider_reference: Some(row.provider_receipt_id.clone()),
         id: Some(ReceiptId(row.receipt_id).to_string()),
-        digest: raw.map(|raw| hex::encode(Sha256::digest(secrecy::ExposeSecret::expose_secret(&raw)))),
+        digest: raw.map(|raw| hex::encode(Sha256::digest(secrecy::ExposeSecret::expose_secret(&raw)))).or(kept.map(hex::encode)),
     })
 }

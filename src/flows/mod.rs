@@ -21,6 +21,7 @@ pub mod error;
 pub mod events;
 pub mod evidence;
 pub mod feed;
+pub mod forget;
 pub mod link;
 pub mod look;
 pub mod notice;
@@ -64,6 +65,8 @@ pub struct Context {
     pub timing: Timing,
     /// How long events and their deliveries are kept at the least. Absent: for ever.
     pub keep_events: Option<Duration>,
+    /// How long raw inputs from outside are kept. Absent: for ever.
+    pub keep_raw_inputs: Option<Duration>,
     /// Where providers and browsers reach us; ends with `/`.
     pub public_url: Url,
     /// The way to the providers.

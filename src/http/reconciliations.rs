@@ -115,7 +115,7 @@ pub struct ReconciliationQuery {
 /// List reconciliations
 ///
 /// Newest first: one for each account and night, and those that the operator asked for.
-#[utoipa::path(tag = "discrepancies", params(ReconciliationQuery),
+#[utoipa::path(tag = "reconciliations", params(ReconciliationQuery),
     responses((status = 200, body = List<ReconciliationBody>), (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["orders:read"])))]
 #[get("/v1/reconciliations")]
@@ -136,7 +136,7 @@ pub async fn list(
 }
 
 /// Get a reconciliation
-#[utoipa::path(tag = "discrepancies", params(("id" = String, Path, description = "The reconciliation's id")),
+#[utoipa::path(tag = "reconciliations", params(("id" = String, Path, description = "The reconciliation's id")),
     responses((status = 200, body = ReconciliationBody), (status = "4XX", body = Problem, content_type = "application/problem+json")),
     security(("api_key" = ["orders:read"])))]
 #[get("/v1/reconciliations/{id}")]

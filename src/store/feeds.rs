@@ -231,7 +231,7 @@ pub async fn keep(connection: &mut PgConnection, page: &Page<'_>) -> Result<usiz
             ORDER BY i.number
             ON CONFLICT ON CONSTRAINT a_movement_is_counted_once DO UPDATE SET
                 amount = excluded.amount, txid = excluded.txid, confirmations = excluded.confirmations, progress = excluded.progress,
-                sealed_raw = excluded.sealed_raw, revision = r.revision + 1, unheard = true, updated_at = excluded.updated_at
+                sealed_raw = excluded.sealed_raw, raw_digest = NULL, revision = r.revision + 1, unheard = true, updated_at = excluded.updated_at
             WHERE (excluded.progress <> 'pending' OR r.progress = 'pending')
               AND (r.amount, r.txid, r.confirmations, r.progress)
                   IS DISTINCT FROM (excluded.amount, excluded.txid, excluded.confirmations, excluded.progress)

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod link_requests;
 pub mod links;
 pub mod orders;
+pub mod raw_inputs;
 pub mod receipts;
 pub mod reconciliations;
 pub mod record;

@@ -197,14 +197,18 @@ pub async fn numbered(
     Ok(rows)
 }
 
-/// The raw input of each receipt of an order, sealed. Absent where it is not kept.
+/// The raw input of each receipt of an order, sealed, while it is kept; else its SHA-256.
 pub async fn sealed_of_order(
     connection: &mut PgConnection,
     merchant: MerchantId,
     order: OrderId,
-) -> Result<Vec<(Uuid, Option<Vec<u8>>)>, StoreError> {
-    let rows = sqlx::query!("SELECT receipt_id, sealed_raw FROM receipts WHERE merchant_id = $1 AND order_id = $2", merchant.0, order.0)
-        .fetch_all(connection)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.receipt_id, row.sealed_raw)).collect())
+) -> Result<Vec<(Uuid, Option<Vec<u8>>, Option<Vec<u8>>)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT receipt_id, sealed_raw, raw_digest FROM receipts WHERE merchant_id = $1 AND order_id = $2",
+        merchant.0,
+        order.0
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.receipt_id, row.sealed_raw, row.raw_digest)).collect())
 }

@@ -1,9 +1,10 @@
-//! `tillgate reconcile`, as the operator types it.
+//! `tillgate reconcile` and `tillgate drill`, as the operator types them.
 
 use tillgate::sandbox::HicoinAlteration;
 
 use crate::hicoin::Way;
 use crate::house::{At, House, Plan};
+use crate::program::{Folder, Launch};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_says_whether_both_sides_agree_and_what_to_do_where_they_do_not() {
@@ -49,4 +50,14 @@ async fn it_says_whether_both_sides_agree_and_what_to_do_where_they_do_not() {
     gateway.program.terminate();
     assert_eq!(gateway.program.end().await.code, Some(0));
     house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_every_callback_and_with_none_orders_come_to_the_same_ends() {
+    let folder = Folder::new();
+    let drill = Launch::new(&["drill", "callbacks"], folder.path()).run().await;
+    assert_eq!(drill.code, Some(0), "{}{}", drill.out, drill.err);
+    assert!(drill.out.contains("Every order came to the same end."), "{}", drill.out);
+    assert_eq!(drill.out.matches(" ok\n").count(), 7, "{}", drill.out);
+    assert_eq!(drill.out.matches("succeeded").count(), 12, "{}", drill.out);
 }

@@ -25,7 +25,7 @@ impl Play<'_> {
         ])
     }
 
-    async fn link(&self) -> anyhow::Result<()> {
+    pub(super) async fn link(&self) -> anyhow::Result<()> {
         say("\n1. Ada links her FOMO account: FOMO's app gives the merchant's app a code, the backend gives it to Tillgate.");
         let client = ClientSetup::default().client_id;
         self.sandbox.set_merchant_balance(&client, USDT, Decimal::ONE_THOUSAND);
@@ -104,7 +104,7 @@ impl Play<'_> {
         Ok(promise)
     }
 
-    async fn deposit(&self, trade_id: &str, amount: &str, expires_in: u64) -> anyhow::Result<Value> {
+    pub(super) async fn deposit(&self, trade_id: &str, amount: &str, expires_in: u64) -> anyhow::Result<Value> {
         let wish = json!({ "trade_id": trade_id, "provider": "fomo", "coin": "usdt", "amount": amount, "customer": "ada", "expires_in": expires_in });
         self.post("/v1/deposits", &wish).await
     }
@@ -115,7 +115,7 @@ impl Play<'_> {
         self.post("/v1/payouts", &wish).await
     }
 
-    async fn confirm(&self, trade_id: &str) -> anyhow::Result<()> {
+    pub(super) async fn confirm(&self, trade_id: &str) -> anyhow::Result<()> {
         match self.sandbox.confirm_pay(trade_id, None).await {
             Some(1) => Ok(()),
             other => bail!("FOMO did not let Ada confirm {trade_id}: {other:?}"),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Play, Promise, say, text};
 use crate::sandbox::{Fault, HicoinApp, HicoinTo, Times};
 
-const COIN: &str = "ETH";
+pub(super) const COIN: &str = "ETH";
 /// An address outside of Hicoin.
 const OUTSIDE: &str = "0x754b0c610e311d0d00c810ef857b4dd989a67162";
 
@@ -25,7 +25,7 @@ impl Play<'_> {
     }
 
     /// Gives Hicoin's id of Ada.
-    async fn register(&self) -> anyhow::Result<u64> {
+    pub(super) async fn register(&self) -> anyhow::Result<u64> {
         say("\n8. Ada and Bob get accounts at Hicoin: the merchant registers its customers.");
         self.sandbox.set_hicoin_balance(None, HicoinApp::default().uid, COIN, Decimal::ONE_HUNDRED)?;
         self.sandbox.set_hicoin_auto_advance(true);
@@ -95,7 +95,7 @@ impl Play<'_> {
         Ok(promise)
     }
 
-    async fn show_address(&self, trade_id: &str, amount: &str) -> anyhow::Result<Value> {
+    pub(super) async fn show_address(&self, trade_id: &str, amount: &str) -> anyhow::Result<Value> {
         let wish =
             json!({ "trade_id": trade_id, "provider": "hicoin", "coin": COIN, "amount": amount, "customer": "ada", "expires_in": 600 });
         self.post("/v1/deposits", &wish).await
@@ -111,7 +111,7 @@ impl Play<'_> {
         Ok(number.to_string())
     }
 
-    async fn withdraw(&self, trade_id: &str, amount: &str) -> anyhow::Result<Value> {
+    pub(super) async fn withdraw(&self, trade_id: &str, amount: &str) -> anyhow::Result<Value> {
         let destination = json!({ "type": "address", "address": OUTSIDE });
         let wish = json!({ "trade_id": trade_id, "provider": "hicoin", "coin": COIN, "amount": amount, "destination": destination });
         self.post("/v1/payouts", &wish).await

@@ -2,6 +2,7 @@
 //! against a real gateway, with everything that goes wrong in life.
 
 mod browser;
+pub mod drill;
 mod fomo;
 mod hicoin;
 mod webhooks;

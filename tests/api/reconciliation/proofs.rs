@@ -1,5 +1,7 @@
 //! "Why do you say this succeeded?": what an order's end rests on.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{all_is_done, paid, start};
@@ -46,4 +48,34 @@ async fn every_end_names_what_it_rests_on() {
     assert_eq!((channels(&told), &told[0]["digest"]), (vec!["operator"], &Value::Null));
     assert!(told[0]["says"].as_str().is_some_and(|text| text.contains("seen in FOMO's back office")));
     world.app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raw_inputs_are_forgotten_when_they_are_old_and_their_digests_stay() {
+    use tillgate::flows::forget::forget;
+    let world = start().await;
+    let app = &world.app;
+    world.create(Way::OnChain, "payout").await;
+    paid(&world, "deposit", "2").await;
+    let waiting =
+        json!({ "trade_id": "waiting", "provider": "hicoin", "coin": "ETH", "amount": "9", "customer": "ada", "expires_in": 86400 });
+    assert_eq!(app.post("/v1/deposits", &waiting).await.status, 201);
+    all_is_done(&world).await;
+    let before = [evidence(app, "payout").await, evidence(app, "deposit").await];
+    let kept = async || {
+        let reports = "reports r JOIN orders o USING (merchant_id, order_id) WHERE r.sealed_raw <> ''";
+        let finals = app.count(&format!("{reports} AND o.is_final")).await;
+        (finals, app.count(&format!("{reports} AND NOT o.is_final")).await, app.count("receipts WHERE sealed_raw IS NOT NULL").await)
+    };
+    let (reports, of_open, receipts) = kept().await;
+    assert!(reports > 0 && of_open > 0 && receipts == 1, "{reports} {of_open} {receipts}");
+
+    app.clock.advance(Duration::from_hours(399 * 24));
+    assert_eq!(forget(&app.context).await.expect("a round"), 0);
+    assert_eq!(kept().await, (reports, of_open, receipts));
+    app.clock.advance(Duration::from_hours(2 * 24));
+    assert!(forget(&app.context).await.expect("a round") > 0);
+    assert_eq!(kept().await, (0, of_open, 0), "what is of an open order stays");
+    assert_eq!([evidence(app, "payout").await, evidence(app, "deposit").await], before, "the digests stay");
+    assert_eq!(forget(&app.context).await.expect("a round"), 0, "nothing is looked at twice");
 }
