@@ -29,6 +29,7 @@ pub mod receipt;
 pub mod reconcile;
 pub mod settle;
 pub mod setup;
+pub mod statement;
 pub mod submit;
 pub mod tenant;
 pub mod web;

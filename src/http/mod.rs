@@ -26,6 +26,7 @@ pub mod receipts;
 pub mod reconciliations;
 pub mod request_id;
 pub mod shape;
+pub mod statements;
 pub mod transfers;
 pub mod youliao;
 
@@ -92,6 +93,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(discrepancies::resolve)
         .service(reconciliations::list)
         .service(reconciliations::get)
+        .service(statements::statement)
         .service(events::list)
         .service(endpoints::create)
         .service(endpoints::list)

@@ -27,6 +27,7 @@ use utoipa_actix_web::AppExt;
         (name = "youliao", description = "Authorisations at Youliao"),
         (name = "coins", description = "What may be ordered"),
         (name = "discrepancies", description = "Where a provider's side and ours disagree"),
+        (name = "reports", description = "What moved, with what there was before and after"),
         (name = "events", description = "All that happened, in order"),
         (name = "webhook_endpoints", description = "Where you are told of events, signed after the Standard Webhooks specification"),
         (name = "webhook_deliveries", description = "What your endpoints were told, and what they answered"),

@@ -15,6 +15,7 @@ pub mod feeds;
 pub mod keys;
 pub mod link_requests;
 pub mod links;
+pub mod movements;
 pub mod orders;
 pub mod receipts;
 pub mod reconciliations;
