@@ -7,6 +7,7 @@ pub mod merchant_file;
 pub mod operate;
 pub mod playground;
 pub mod reconcile;
+pub mod report;
 pub mod webhook;
 
 use std::io::Write;
@@ -59,6 +60,8 @@ enum Command {
     /// The log of what persons and keys changed by hand
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Write a merchant's statement: every movement over a period, with opening and closing balances
+    Report(report::ReportArgs),
     /// Forward a merchant's events to a receiver of yours, signed as webhooks are, until Ctrl-C
     Listen(listen::ListenArgs),
     /// For those who receive webhooks
@@ -171,6 +174,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve { role } => operate::serve(&settings, role).await,
         Command::Migrate => operate::migrate(&settings).await,
         Command::Reconcile(args) => reconcile::run(&settings, &args).await,
+        Command::Report(args) => report::run(&settings, &args).await,
         Command::Merchant(MerchantCommand::Apply { file }) => operate::apply_merchants(&settings, &file).await,
         Command::Merchant(MerchantCommand::List) => operate::list_merchants(&settings).await,
         Command::Key(KeyCommand::Create(args)) => operate::create_key(&settings, &args).await,

@@ -52,6 +52,8 @@ our_ids! {
     EventId = "evt_";
     /// One incoming movement that a provider reports.
     ReceiptId = "rcp_";
+    /// One row of a statement.
+    MovementId = "mov_";
     /// Two sides that disagree.
     DiscrepancyId = "dsc_";
     /// One comparison of both sides over a period.

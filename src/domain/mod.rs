@@ -23,5 +23,6 @@ pub mod receipt;
 pub mod reconciliation;
 pub mod recovery;
 pub mod report;
+pub mod statement;
 pub mod status;
 pub mod wanted;

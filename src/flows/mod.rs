@@ -33,6 +33,7 @@ pub mod reconcile;
 pub mod retention;
 pub mod settle;
 pub mod setup;
+pub mod statement;
 pub mod submit;
 pub mod tenant;
 pub mod web;

@@ -27,6 +27,7 @@ pub mod receipts;
 pub mod reconciliations;
 pub mod request_id;
 pub mod shape;
+pub mod statements;
 pub mod transfers;
 pub mod youliao;
 
@@ -94,6 +95,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(reconciliations::list)
         .service(reconciliations::get)
         .service(audit_log::list)
+        .service(statements::statement)
         .service(events::list)
         .service(endpoints::create)
         .service(endpoints::list)

@@ -29,6 +29,7 @@ use utoipa_actix_web::AppExt;
         (name = "discrepancies", description = "Where a provider's side and ours disagree"),
         (name = "audit_log", description = "Who changed what by hand, and why"),
         (name = "reconciliations", description = "How both sides were compared, and what came of it"),
+        (name = "reports", description = "What moved, with what there was before and after"),
         (name = "events", description = "All that happened, in order"),
         (name = "webhook_endpoints", description = "Where you are told of events, signed after the Standard Webhooks specification"),
         (name = "webhook_deliveries", description = "What your endpoints were told, and what they answered"),

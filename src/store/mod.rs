@@ -16,6 +16,7 @@ pub mod feeds;
 pub mod keys;
 pub mod link_requests;
 pub mod links;
+pub mod movements;
 pub mod orders;
 pub mod raw_inputs;
 pub mod receipts;

@@ -14,7 +14,7 @@ use tillgate::http::auth::TrustedProxies;
 use crate::harness::{Answer, TestApp, deposit_wish, make_key, payout_wish, read};
 
 /// What each route needs. A route that is not here fails a test.
-const ROUTES: [(&str, &str, Scope); 48] = [
+const ROUTES: [(&str, &str, Scope); 51] = [
     ("POST", "/v1/deposits", Scope::DepositsWrite),
     ("GET", "/v1/deposits", Scope::OrdersRead),
     ("GET", "/v1/deposits/{trade_id}", Scope::OrdersRead),
@@ -51,6 +51,9 @@ const ROUTES: [(&str, &str, Scope); 48] = [
     ("GET", "/v1/discrepancies", Scope::OrdersRead),
     ("POST", "/v1/discrepancies/{id}/resolve", Scope::Admin),
     ("GET", "/v1/audit_log", Scope::Admin),
+    ("GET", "/v1/reconciliations", Scope::OrdersRead),
+    ("GET", "/v1/reconciliations/{id}", Scope::OrdersRead),
+    ("GET", "/v1/reports/statement", Scope::OrdersRead),
     ("GET", "/v1/events", Scope::OrdersRead),
     ("POST", "/v1/webhook_endpoints", Scope::Admin),
     ("GET", "/v1/webhook_endpoints", Scope::OrdersRead),

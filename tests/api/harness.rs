@@ -516,6 +516,15 @@ async fn check_law(app: &TestApp) {
          SELECT 'a final order has no task', trade_id FROM orders o JOIN tasks t USING (merchant_id, order_id)
          WHERE o.is_final AND t.work <> 'look'
          UNION ALL
+         SELECT 'what came in is booked', provider_receipt_id FROM receipts r
+         WHERE NOT r.unheard AND (CASE WHEN r.progress = 'confirmed' THEN r.amount - coalesce(r.fee, 0) ELSE 0 END) <> (
+             SELECT coalesce(sum(m.amount), 0) FROM movements m WHERE m.merchant_id = r.merchant_id AND m.receipt_id = r.receipt_id)
+         UNION ALL
+         SELECT 'what went out is booked', trade_id FROM orders o
+         WHERE o.kind <> 'deposit' AND (CASE WHEN o.status = 'succeeded' THEN -o.amount ELSE 0 END) <> (
+             SELECT coalesce(sum(m.amount), 0) FROM movements m
+             WHERE m.merchant_id = o.merchant_id AND m.receipt_id IS NULL AND m.order_id = o.order_id AND m.leg <> 2)
+         UNION ALL
          SELECT 'what is pending is queued, and nothing else', d.event_type FROM webhook_deliveries d
          WHERE (d.state = 'pending') <> EXISTS (
              SELECT FROM webhook_queue q WHERE q.merchant_id = d.merchant_id AND q.endpoint_id = d.endpoint_id AND q.delivery_id = d.delivery_id)

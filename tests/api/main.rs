@@ -21,5 +21,6 @@ mod orders;
 mod reconciliation;
 mod recovery;
 mod shapes;
+mod statement;
 mod webhooks;
 mod youliao;

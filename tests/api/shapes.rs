@@ -128,7 +128,7 @@ async fn a_timeline_tells_all_from_first_to_last_with_evidence() {
     let app = linked().await;
     app.deposit("d-1").await;
     let open = app.get("/v1/orders/d-1/timeline").await;
-    expect_keys(&open.body, "object trade_id status stage waiting_for next_action_at entries");
+    expect_keys(&open.body, "object trade_id status stage waiting_for next_action_at evidence entries");
     assert_eq!((open.text("object"), open.text("waiting_for"), open.text("status")), ("timeline", "customer", "awaiting_payment"));
     assert!(open.body["next_action_at"].is_string());
     app.confirm("d-1").await;
@@ -614,7 +614,10 @@ async fn a_discrepancy_is_settled_once_by_name_and_with_a_reason() {
     let app = linked().await;
     let id = app.discrepancy("d-1").await;
     let open = app.get("/v1/discrepancies").await.body["data"][0].clone();
-    expect_keys(&open, "id object kind trade_id ours theirs status opened_at resolved_at resolved_by reason");
+    expect_keys(
+        &open,
+        "id object kind severity provider trade_id provider_receipt_id balance_of found_by suggested_action ours theirs status opened_at resolved_at resolved_by reason",
+    );
     assert_eq!((&open["object"], &open["kind"], &open["trade_id"]), (&json!("discrepancy"), &json!("forged_callback"), &json!("d-1")));
     assert_eq!((&open["ours"]["amount"], &open["theirs"]["amount"], &open["resolved_by"]), (&json!("12.5"), &json!("9.5"), &Value::Null));
     let path = format!("/v1/discrepancies/{id}/resolve");
