@@ -81,17 +81,19 @@ CREATE FUNCTION book(
 DECLARE
     subject uuid := coalesce(receipt, the_order);
     booking timestamptz;
+    times   bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(1651470187, books_lock(merchant));
     -- A statement of its own, so that it sees who closed the books while we waited.
     SELECT greatest(at, max(b.closed_until)) INTO booking FROM books b WHERE b.merchant_id = merchant;
+    SELECT count(*) INTO times FROM movements m WHERE m.merchant_id = merchant AND coalesce(m.receipt_id, m.order_id) = subject;
     INSERT INTO movements (merchant_id, movement_id, booked_at, kind, provider, coin, amount, customer, trade_id, order_id, receipt_id, leg)
-    SELECT merchant, movement_id_of(booking, subject, booked.times, t.leg), booking,
+    SELECT merchant, movement_id_of(booking, subject, times, t.leg), booking,
            CASE WHEN t.leg = 3 THEN 'fee' WHEN booked.amount = 0 THEN what WHEN t.target = 0 THEN 'reversal' ELSE 'correction' END,
            wallet, coin_name, t.target - booked.amount, t.party, name, the_order, receipt, t.leg
     FROM unnest(targets, parties) WITH ORDINALITY AS t(target, party, leg)
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(m.amount), 0) AS amount, count(*) AS times FROM movements m
+        SELECT coalesce(sum(m.amount), 0) AS amount FROM movements m
         WHERE m.merchant_id = merchant AND coalesce(m.receipt_id, m.order_id) = subject AND m.leg = t.leg
     ) booked
     WHERE t.target <> booked.amount;

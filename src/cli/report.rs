@@ -1,7 +1,7 @@
 //! `tillgate report`: a merchant's statement, to standard output or into a file.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Error, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,7 +53,11 @@ pub async fn run(settings: &Settings, args: &ReportArgs) -> anyhow::Result<ExitC
     let statement = Statement::open(context, wish).await?;
     match &args.out {
         Some(path) => into_file(statement, path).await?,
-        None => write(statement, std::io::stdout()).await?,
+        None => match write(statement, std::io::stdout()).await {
+            // A reader who has seen enough may go away.
+            Err(error) if error.downcast_ref::<Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) => {}
+            other => other?,
+        },
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -65,10 +65,7 @@ impl Writer {
     pub(super) fn footer(&self, balances: &[Balance], shown: Period) -> anyhow::Result<Vec<u8>> {
         Ok(match self.format {
             Format::Json => format!("],\"footer\":{}}}", serde_json::to_string(balances)?).into(),
-            Format::Ndjson => {
-                let footer = serde_json::json!({ "object": "footer", "footer": balances });
-                format!("{footer}\n").into()
-            }
+            Format::Ndjson => format!("{{\"object\":\"footer\",\"footer\":{}}}\n", serde_json::to_string(balances)?).into(),
             Format::Csv => table(|table| {
                 for balance in balances {
                     for line in footer_cells(balance, shown)? {
