@@ -153,7 +153,7 @@ fn only_settle_writes_a_status() {
 #[test]
 fn every_statement_about_a_tenant_names_the_merchant() {
     // Finding the tenant, listing tenants, and the workers' search for what is due come before a tenant is known. Months of events
-    // are of all tenants.
+    // are of all tenants, and so are gauges.
     let before = [
         "FROM merchants",
         "FROM api_keys",
@@ -163,6 +163,8 @@ fn every_statement_about_a_tenant_names_the_merchant() {
         "INTO merchants",
         "NOTIFY",
         "GROUP BY state",
+        "FROM discrepancies WHERE resolved_at IS NULL GROUP BY",
+        "FROM reconciliations\n         WHERE state = 'running'",
         "FROM pg_inherits",
         "FROM events_default",
         "SELECT last_xid",
