@@ -5,10 +5,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::finding::Severity;
 use super::money::Amount;
 use super::order::{AmountState, Destination, Failure, Kind, NextAction, Order, Provider, Retry};
 use super::receipt::Progress;
-use super::report::Severity;
 
 /// An order, as the API and every event show it.
 #[derive(Clone, Debug, Serialize, ToSchema)]

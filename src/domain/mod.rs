@@ -14,6 +14,7 @@ pub mod coin;
 pub mod contact;
 pub mod delivery;
 pub mod event;
+pub mod finding;
 pub mod hearing;
 pub mod ids;
 pub mod money;

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use strum::{Display, EnumString, IntoStaticStr};
 use time::{Duration, OffsetDateTime};
 
+use super::finding::{Finding, FindingKind};
 use super::hearing::mismatch;
 use super::order::{Kind, Order, Way};
 use super::receipt::{Incoming, Progress, Receipt};
-use super::report::{Finding, FindingKind, ProviderRecord, Standing};
+use super::report::{ProviderRecord, Standing};
 use super::status::{Deposit, Payout, State};
 
 /// Providers may show what has just happened a little later in their lists.

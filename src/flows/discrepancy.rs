@@ -8,9 +8,9 @@ use super::error::FlowError;
 use super::page;
 use crate::domain::audit::By;
 use crate::domain::event::{DiscrepancyBody, EventBody};
+use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::ids::{DiscrepancyId, EventId, MerchantId};
 use crate::domain::order::{Order, Provider};
-use crate::domain::report::{Finding, FindingKind, Severity};
 use crate::store::discrepancies::{self, DiscrepancyRow};
 
 /// What a discrepancy is about.

@@ -1,6 +1,7 @@
 //! `reconciliations`: comparing both sides over a period, a page at a time, and what was found.
 
-use rust_decimal::Decimal;
+pub mod ours;
+
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -8,9 +9,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::rows::{OrderRow, orders, parsed};
+use super::rows::parsed;
 use crate::domain::ids::{DiscrepancyId, EventId, MerchantId, RunId};
-use crate::domain::order::{Order, Provider};
+use crate::domain::order::Provider;
 use crate::domain::reconciliation::Leg;
 
 /// A row of `reconciliations`.
@@ -382,125 +383,4 @@ pub async fn get(connection: &mut PgConnection, merchant: MerchantId, id: RunId)
         .fetch_optional(connection)
         .await?;
     Ok(row)
-}
-
-/// Which orders a leg walks.
-#[derive(Clone, Copy, Debug)]
-pub enum Walk {
-    /// Payouts to addresses.
-    ToAddress,
-    /// Payouts to users.
-    ToUser,
-    /// Transfers.
-    Transfers,
-    /// Deposits that the provider knows by a number.
-    Deposits,
-}
-
-/// Orders of a period, by their ids, after one of them, at most `limit`.
-pub async fn orders_of_period(
-    connection: &mut PgConnection,
-    run: &RunRow,
-    walk: Walk,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<Order>, StoreError> {
-    let (kind, to_address) = match walk {
-        Walk::ToAddress => ("payout", Some(true)),
-        Walk::ToUser => ("payout", Some(false)),
-        Walk::Transfers => ("transfer", None),
-        Walk::Deposits => ("deposit", None),
-    };
-    let rows = sqlx::query_as!(
-        OrderRow,
-        "SELECT * FROM orders
-         WHERE merchant_id = $1 AND provider = $2 AND kind = $3 AND order_id > $4 AND order_id < $5
-           AND ($6::boolean IS NULL OR (destination->>'type' = 'address') = $6)
-           AND (kind <> 'deposit' OR provider_reference IS NOT NULL)
-         ORDER BY order_id LIMIT $7",
-        run.merchant_id,
-        run.provider,
-        kind,
-        after.unwrap_or_else(|| first_id(run.period_from)),
-        first_id(run.period_to),
-        to_address,
-        limit,
-    )
-    .fetch_all(connection)
-    .await?;
-    orders(rows)
-}
-
-/// The number before the first incoming movement that the provider saw in a period. `None`: there is none.
-pub async fn number_before(connection: &mut PgConnection, run: &RunRow) -> Result<Option<i64>, StoreError> {
-    let number = sqlx::query_scalar!(
-        "SELECT min(provider_receipt_id::bigint) - 1 FROM receipts
-         WHERE merchant_id = $1 AND provider = $2 AND receipt_id >= $3 AND provider_user IS NOT NULL",
-        run.merchant_id,
-        run.provider,
-        first_id(run.period_from),
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(number)
-}
-
-/// What has been paid out of an account in a coin since a time.
-#[derive(Debug)]
-pub struct PaidOut {
-    /// The provider's id of the coin.
-    pub provider_coin_id: String,
-    /// How much, fees in the same coin included.
-    pub amount: Decimal,
-    /// Some of it had a fee that is not known to be in the same coin.
-    pub other_fees: bool,
-}
-
-/// What the payouts of an account came to by coin, of orders made since.
-pub async fn paid_out(connection: &mut PgConnection, run: &RunRow, since: OffsetDateTime) -> Result<Vec<PaidOut>, StoreError> {
-    let rows = sqlx::query_as!(
-        PaidOut,
-        r#"SELECT provider_coin_id, sum(amount) AS "amount!", bool_or(fee IS NULL AND destination->>'type' = 'address') AS "other_fees!"
-           FROM orders
-           WHERE merchant_id = $1 AND provider = $2 AND order_id >= $3 AND kind = 'payout' AND status = 'succeeded' AND final_at > $4
-           GROUP BY 1"#,
-        run.merchant_id,
-        run.provider,
-        first_id(since),
-        since,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows)
-}
-
-/// Coins in which something is open or in doubt, so that no balance can be expected.
-pub async fn coins_in_motion(connection: &mut PgConnection, run: &RunRow) -> Result<Vec<String>, StoreError> {
-    let coins = sqlx::query_scalar!(
-        r#"SELECT o.provider_coin_id AS "coin!" FROM tasks t JOIN orders o USING (merchant_id, order_id)
-         WHERE t.merchant_id = $1 AND o.provider = $2 AND o.kind <> 'deposit'
-         UNION
-         SELECT o.provider_coin_id FROM discrepancies d JOIN orders o USING (merchant_id, order_id)
-         WHERE d.merchant_id = $1 AND d.provider = $2 AND d.resolved_at IS NULL AND o.kind <> 'deposit'"#,
-        run.merchant_id,
-        run.provider,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(coins)
-}
-
-/// What the last run that asked was told of the payout account.
-pub async fn last_balances(connection: &mut PgConnection, run: &RunRow) -> Result<Option<Value>, StoreError> {
-    let found = sqlx::query_scalar!(
-        r#"SELECT balances AS "balances!" FROM reconciliations
-           WHERE merchant_id = $1 AND provider = $2 AND balances IS NOT NULL AND run_id <> $3
-           ORDER BY finished_at DESC NULLS LAST LIMIT 1"#,
-        run.merchant_id,
-        run.provider,
-        run.run_id,
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(found)
 }

@@ -12,11 +12,12 @@ use self::rows::{HeardRow, Row};
 use super::StoreError;
 use crate::domain::agenda::Task;
 use crate::domain::audit::Entry;
+use crate::domain::finding::Finding;
 use crate::domain::hearing::Received;
 use crate::domain::ids::{AttemptId, DiscrepancyId, EventId, MerchantId, OrderId, ReceiptId, ReportId};
 use crate::domain::order::Order;
 use crate::domain::recovery::Progress;
-use crate::domain::report::{Channel, Finding};
+use crate::domain::report::Channel;
 
 /// All that one report of one order writes.
 #[derive(Debug)]

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::record_of;
+use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::order::{Destination, Order};
-use crate::domain::report::{Finding, FindingKind, ProviderRecord, Report};
+use crate::domain::report::{ProviderRecord, Report};
 
 /// Where a record does not agree with the order: what was not said is not compared.
 pub(in crate::domain) fn mismatch(order: &Order, record: &ProviderRecord) -> Option<Finding> {

@@ -11,10 +11,11 @@ use self::compare::{contradiction, disproven};
 use self::facts::{a_call_may_be_open, doubtful, fact};
 use crate::domain::account::Policy;
 use crate::domain::agenda::Timing;
+use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::money::Amount;
 use crate::domain::order::{Claim, Failure, Kind, NextAction, Order, Retry};
 use crate::domain::receipt::Takings;
-use crate::domain::report::{Channel, Decision, Finding, FindingKind, Outcome, ProviderRecord, Report, Says, Standing};
+use crate::domain::report::{Channel, Decision, Outcome, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Circumstances, Deposit, DepositFact, Fact, Payout, PayoutFact, Refusal, Review, State, advance};
 
 /// What hearing needs besides the order and the report.

@@ -2,6 +2,7 @@ use super::*;
 use crate::domain::account::{AcceptOrReview, Under};
 use crate::domain::ids::{CustomerId, MerchantId, OrderId, TradeId};
 
+use crate::domain::finding::*;
 use crate::domain::order::{Birth, Destination, Direction, Kind, Provider};
 use crate::domain::recovery::Permit;
 use crate::domain::report::*;

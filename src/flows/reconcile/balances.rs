@@ -7,15 +7,15 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{Page, RunRow, breathe};
+use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::money::Amount;
-use crate::domain::report::{Finding, FindingKind};
 use crate::flows::Context;
 use crate::flows::discrepancy::Subject;
 use crate::flows::error::FlowError;
 use crate::flows::feed;
 use crate::flows::tenant::ProviderAccount;
 use crate::providers::AskError;
-use crate::store::reconciliations;
+use crate::store::reconciliations::ours;
 
 /// What the provider said that the account owned.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,13 +38,13 @@ pub(super) async fn asked(context: &Context, account: &ProviderAccount, run: &Ru
     };
     let (before, in_motion) = {
         let mut connection = context.db.get().await?;
-        let before = reconciliations::last_balances(&mut connection, run).await?;
-        (before, reconciliations::coins_in_motion(&mut connection, run).await?)
+        let before = ours::last_balances(&mut connection, run).await?;
+        (before, ours::coins_in_motion(&mut connection, run).await?)
     };
     // Ours before theirs: what we take for paid by now has left the account.
     let before: Option<Snapshot> = before.and_then(|value| serde_json::from_value(value).ok());
     let paid = match &before {
-        Some(before) => reconciliations::paid_out(&mut *context.db.get().await?, run, before.at).await?,
+        Some(before) => ours::paid_out(&mut *context.db.get().await?, run, before.at).await?,
         None => Vec::new(),
     };
     breathe(context).await;

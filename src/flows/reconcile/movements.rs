@@ -14,7 +14,8 @@ use crate::flows::feed::{self, TRAIL};
 use crate::flows::tenant::ProviderAccount;
 use crate::providers::{Entry, PAGE};
 use crate::store::feeds::{self, FeedKey};
-use crate::store::{receipts, reconciliations};
+use crate::store::receipts;
+use crate::store::reconciliations::ours as our_side;
 
 /// Most receipts of ours between the first and the last number of one page of the provider's list.
 const RECEIPTS: i64 = 1000;
@@ -56,7 +57,7 @@ pub(super) async fn listed(context: &Context, account: &ProviderAccount, run: &R
 /// The number that the list is read after: a stretch before the first one of the period.
 async fn beginning(context: &Context, run: &RunRow, feed: FeedKey) -> Result<i64, FlowError> {
     let mut connection = context.db.get().await?;
-    let first = match reconciliations::number_before(&mut connection, run).await? {
+    let first = match our_side::number_before(&mut connection, run).await? {
         Some(number) => number,
         None => feeds::cursor(&mut connection, feed).await?.unwrap_or_default(),
     };

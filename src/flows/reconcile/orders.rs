@@ -17,7 +17,7 @@ use crate::flows::settle::{Notes, settle};
 use crate::flows::tenant::ProviderAccount;
 use crate::flows::{feed, look};
 use crate::providers::{Listed, Looked, PAGE};
-use crate::store::reconciliations::{self, Walk};
+use crate::store::reconciliations::ours::{self, Walk};
 
 /// Orders that the provider is asked about one by one: so few to a page that a lease lasts for it.
 const ONE_BY_ONE: usize = 5;
@@ -75,7 +75,7 @@ pub(super) async fn by_their_numbers(context: &Context, account: &ProviderAccoun
 async fn orders(context: &Context, run: &RunRow, walk: Walk, limit: usize) -> Result<(Vec<Order>, Page), FlowError> {
     let after = run.cursor.as_deref().and_then(|text| Uuid::try_parse(text).ok());
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let orders = reconciliations::orders_of_period(&mut *context.db.get().await?, run, walk, after, most).await?;
+    let orders = ours::orders_of_period(&mut *context.db.get().await?, run, walk, after, most).await?;
     let last = orders.last().map(|order| order.id.0.to_string());
     let cursor = last.filter(|_| orders.len() == limit);
     Ok((orders, Page { cursor, ..Page::default() }))

@@ -7,12 +7,13 @@ use time::Duration;
 use super::{amount, receipt};
 use crate::domain::account::{AcceptOrReview, Policy, Under};
 use crate::domain::agenda::{Timing, deadline};
+use crate::domain::finding::FindingKind;
 use crate::domain::hearing::tests::deposit;
 use crate::domain::hearing::{Heard, Rules, hear};
 use crate::domain::money::Amount;
 use crate::domain::order::{NextAction, Order, Provider};
 use crate::domain::receipt::{Progress, Receipt, Takings, home};
-use crate::domain::report::{Channel, Decision, FindingKind, Report, Says};
+use crate::domain::report::{Channel, Decision, Report, Says};
 use crate::domain::status::{Deposit, Refusal, Review, State};
 
 /// What can happen to a deposit with receipts.
