@@ -199,7 +199,12 @@ async fn a_closed_day_keeps_its_bytes_whatever_comes_later() {
     let wish = json!({ "trade_id": "d-later", "provider": "hicoin", "coin": "ETH", "amount": "0.25", "customer": "bob" });
     assert_eq!(app.post("/v1/deposits", &wish).await.status, 201);
     let receipt = app.get("/v1/receipts?customer=bob").await.body["data"][0]["id"].as_str().expect("an id").to_owned();
-    assert_eq!(app.post(&format!("/v1/receipts/{receipt}/assign"), &json!({ "trade_id": "d-later" })).await.status, 200);
+    assert_eq!(
+        app.post(&format!("/v1/receipts/{receipt}/assign"), &json!({ "trade_id": "d-later", "reason": "the customer told us" }))
+            .await
+            .status,
+        200
+    );
     money(&world, 10002, "3");
     world.pass(60).await;
     book(&mut app.database().await, "late", yesterday).await;

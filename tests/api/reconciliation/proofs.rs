@@ -57,10 +57,9 @@ async fn raw_inputs_are_forgotten_when_they_are_old_and_their_digests_stay() {
     let app = &world.app;
     world.create(Way::OnChain, "payout").await;
     paid(&world, "deposit", "2").await;
-    let waiting =
-        json!({ "trade_id": "waiting", "provider": "hicoin", "coin": "ETH", "amount": "9", "customer": "ada", "expires_in": 86400 });
-    assert_eq!(app.post("/v1/deposits", &waiting).await.status, 201);
     all_is_done(&world).await;
+    world.create(Way::OnChain, "open").await;
+    app.submit().await;
     let before = [evidence(app, "payout").await, evidence(app, "deposit").await];
     let kept = async || {
         let reports = "reports r JOIN orders o USING (merchant_id, order_id) WHERE r.sealed_raw <> ''";
