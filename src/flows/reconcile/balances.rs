@@ -36,10 +36,11 @@ pub(super) async fn asked(context: &Context, account: &ProviderAccount, run: &Ru
     else {
         return Ok(page);
     };
-    let (before, in_motion) = {
+    let began = context.clock.now();
+    let (before, mut in_motion) = {
         let mut connection = context.db.get().await?;
         let before = ours::last_balances(&mut connection, run).await?;
-        (before, ours::coins_in_motion(&mut connection, run).await?)
+        (before, ours::coins_in_motion(&mut connection, run, began).await?)
     };
     // Ours before theirs: what we take for paid by now has left the account.
     let before: Option<Snapshot> = before.and_then(|value| serde_json::from_value(value).ok());
@@ -58,6 +59,8 @@ pub(super) async fn asked(context: &Context, account: &ProviderAccount, run: &Ru
             return Ok(page);
         }
     };
+    // What was begun meanwhile may be in the answer or not.
+    in_motion.extend(ours::coins_in_motion(&mut *context.db.get().await?, run, began).await?);
     let owned: BTreeMap<String, Amount> =
         balances.into_iter().map(|one| (one.provider_coin_id, one.available.plus_at_most(one.locked))).collect();
     // A fee in another coin is not known to the penny: then nothing can be expected.
@@ -80,11 +83,7 @@ pub(super) async fn asked(context: &Context, account: &ProviderAccount, run: &Ru
             }
         }
     }
-    let snapshot = Snapshot {
-        at: context.clock.now(),
-        owned: owned.into_iter().map(|(coin, amount)| (coin, amount.to_string())).collect(),
-        in_motion,
-    };
+    let snapshot = Snapshot { at: began, owned: owned.into_iter().map(|(coin, amount)| (coin, amount.to_string())).collect(), in_motion };
     page.balances = serde_json::to_value(snapshot).ok();
     Ok(page)
 }

@@ -101,16 +101,19 @@ pub async fn paid_out(connection: &mut PgConnection, run: &RunRow, since: Offset
     Ok(rows)
 }
 
-/// Coins in which something is open or in doubt, so that no balance can be expected.
-pub async fn coins_in_motion(connection: &mut PgConnection, run: &RunRow) -> Result<Vec<String>, StoreError> {
+/// Coins in which something is open or in doubt, or was begun since a time, so that no balance can be expected.
+pub async fn coins_in_motion(connection: &mut PgConnection, run: &RunRow, since: OffsetDateTime) -> Result<Vec<String>, StoreError> {
     let coins = sqlx::query_scalar!(
         r#"SELECT o.provider_coin_id AS "coin!" FROM tasks t JOIN orders o USING (merchant_id, order_id)
          WHERE t.merchant_id = $1 AND o.provider = $2 AND o.kind <> 'deposit'
          UNION
          SELECT o.provider_coin_id FROM discrepancies d JOIN orders o USING (merchant_id, order_id)
-         WHERE d.merchant_id = $1 AND d.provider = $2 AND d.resolved_at IS NULL AND o.kind <> 'deposit'"#,
+         WHERE d.merchant_id = $1 AND d.provider = $2 AND d.resolved_at IS NULL AND o.kind <> 'deposit'
+         UNION
+         SELECT provider_coin_id FROM orders WHERE merchant_id = $1 AND provider = $2 AND order_id >= $3 AND kind <> 'deposit'"#,
         run.merchant_id,
         run.provider,
+        first_id(since),
     )
     .fetch_all(connection)
     .await?;
@@ -122,7 +125,7 @@ pub async fn last_balances(connection: &mut PgConnection, run: &RunRow) -> Resul
     let found = sqlx::query_scalar!(
         r#"SELECT balances AS "balances!" FROM reconciliations
            WHERE merchant_id = $1 AND provider = $2 AND balances IS NOT NULL AND run_id <> $3
-           ORDER BY finished_at DESC NULLS LAST LIMIT 1"#,
+           ORDER BY finished_at DESC NULLS LAST, run_id DESC LIMIT 1"#,
         run.merchant_id,
         run.provider,
         run.run_id,

@@ -138,3 +138,37 @@ async fn money_that_left_the_payout_account_without_us_is_found_and_stays_until_
     assert_eq!(open(app).await.len(), 1);
     world.app.finish().await;
 }
+
+/// A payout is made while the wallet is asked what the account owns: whether the answer has it or not, nobody cries.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_that_is_made_while_the_balance_is_asked_for_is_no_alarm() {
+    use tillgate::domain::ids::RunId;
+    use tillgate::sandbox::{Fault, Times};
+    for fault in [Fault::HangLate, Fault::HangAfter] {
+        let world = start().await;
+        let app = &world.app;
+        world.create_all([(Way::ToUser, "first".to_owned())]).await;
+        all_is_done(&world).await;
+        reconcile_all(app, Provider::Hicoin, false).await;
+        app.advance(std::time::Duration::from_secs(1));
+        // A payout begins and ends while the answer is on its way, at this run and, seen from there, at the next one.
+        let run = super::begin(app, Provider::Hicoin, false).await;
+        app.sandbox.inject("getAllAccount", None, fault, Times::Count(1));
+        let meanwhile = async {
+            app.sandbox.wait_for_held(1).await;
+            world.create(Way::ToUser, "second").await;
+            app.submit().await;
+            app.sandbox.release();
+        };
+        let stop = tokio_util::sync::CancellationToken::new();
+        let key = (run.merchant(), RunId(run.run_id));
+        let (worked, ()) = tokio::join!(tillgate::flows::reconcile::work(&app.context, key, &stop, |_| ()), meanwhile);
+        assert_eq!(worked.expect("a run").map(|run| run.disagree), Some(0));
+        all_is_done(&world).await;
+        assert_eq!(app.place("payouts", "second").await, "succeeded");
+        for _ in 0..2 {
+            assert_eq!(reconcile_all(app, Provider::Hicoin, false).await.disagree, 0, "{}", app.get("/v1/discrepancies").await.body);
+        }
+        world.app.finish().await;
+    }
+}
