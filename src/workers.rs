@@ -65,6 +65,11 @@ pub fn start(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationT
         let (context, token) = (shared.clone(), token.clone());
         async move { reconcile::work_on_all(&context, &token).await }
     }));
+    let shared = context.clone();
+    tracker.spawn(run_every(RECONCILING, Arc::default(), stop.clone(), move || {
+        let context = shared.clone();
+        async move { reconcile::begin_nightly(&context).await }
+    }));
     let (shared, token) = (context.clone(), stop.clone());
     tracker.spawn(run_every(HOUSEKEEPING, Arc::default(), stop.clone(), move || {
         let (context, token) = (shared.clone(), token.clone());

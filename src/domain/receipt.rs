@@ -147,7 +147,7 @@ impl Receipt {
 /// the open one that asks for exactly this, else the one that misses exactly this, else the oldest
 /// open one; then one that has all it asked for and is not settled; then, by the same rule, one that
 /// is over and still open to late money.
-pub fn home(deposits: &[Order], amount: Amount) -> Option<&Order> {
+pub fn home<'a>(deposits: impl IntoIterator<Item = &'a Order>, amount: Amount) -> Option<&'a Order> {
     let rank = |order: &Order| {
         let exactness = match order.amount.minus(order.amount_received) {
             _ if order.amount_received.is_zero() && order.amount == amount => 0,
@@ -156,7 +156,7 @@ pub fn home(deposits: &[Order], amount: Amount) -> Option<&Order> {
         };
         (openness(order), exactness, order.created_at, order.id.0)
     };
-    deposits.iter().filter(|order| openness(order).is_some()).min_by_key(|order| rank(order))
+    deposits.into_iter().filter(|order| openness(order).is_some()).min_by_key(|order| rank(order))
 }
 
 /// How readily a deposit takes money: the lower the sooner. `None` if it takes none.

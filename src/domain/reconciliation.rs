@@ -139,6 +139,8 @@ pub fn compare_order(order: &Order, listed: &[Result<ProviderRecord, String>], n
         (Ours::Undone, _) => Verdict::Disagree(status()),
         // A deposit that failed may still be paid until its deadline.
         (_, Standing::Failed) if order.kind == Kind::Deposit => Verdict::Agree,
+        // It is known to be paid, and a person decides what that means.
+        (_, Standing::Paid) if matches!(order.state, State::Deposit(Deposit::RequiresReview(_))) => Verdict::Agree,
         (_, Standing::Paid | Standing::Failed) => ahead(),
         (Ours::Taken, _) | (Ours::Open, Standing::Awaiting) => Verdict::Agree,
         (Ours::Open, _) => ahead(),
@@ -169,13 +171,15 @@ pub fn compare_movement(ours: Option<(&Receipt, OffsetDateTime)>, theirs: Option
         let status = || finding(FindingKind::Status, kept(receipt), listed(entry));
         return match (receipt.progress, entry.progress) {
             (ours, theirs) if ours == theirs => Verdict::Agree,
+            // We may have heard of it while the list was on its way to us.
+            (_, Progress::Pending) if now - heard_at < SETTLING => Verdict::Behind,
             (Progress::Pending, _) if now - heard_at < OVERDUE => Verdict::Behind,
             (Progress::Pending, _) => Verdict::Overdue(status()),
             _ => Verdict::Disagree(status()),
         };
     };
-    // Until it is confirmed, the provider may correct it.
-    if receipt.progress == Progress::Pending && now - heard_at < OVERDUE {
+    // Until it is confirmed, the provider may correct it; and we may have heard of it while the list was on its way to us.
+    if (receipt.progress == Progress::Pending && now - heard_at < OVERDUE) || now - heard_at < SETTLING {
         return Verdict::Behind;
     }
     Verdict::Disagree(finding(kind, kept(receipt), listed(entry)))

@@ -35,8 +35,8 @@ const TRIES: usize = 50;
 /// number of statements. Where one receipt goes depends on where those before it went: a page is one decision, and where
 /// anything of it has changed meanwhile, it is made anew, about fewer receipts.
 pub async fn attribute(context: &Context, account: &ProviderAccount, feed: FeedKey, coins: &[Coin]) -> Result<(), FlowError> {
-    let mut limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
-    let mut tries = 0;
+    let most = i64::try_from(PAGE).unwrap_or(i64::MAX);
+    let (mut limit, mut tries) = (most, 0);
     loop {
         let news = receipts::unheard(&mut *context.db.get().await?, feed.merchant_id, feed.provider, limit).await?;
         if news.is_empty() {
@@ -48,7 +48,9 @@ pub async fn attribute(context: &Context, account: &ProviderAccount, feed: FeedK
         let known = receipts::of_orders(&mut *context.db.get().await?, feed.merchant_id, &ids).await?;
         let mut page = Page { context, account, feed, coins, files: files(deposits, &known)?, homeless: Vec::new() };
         page.sort_in(news)?;
-        if !page.write().await? {
+        if page.write().await? {
+            limit = (limit * 2).min(most);
+        } else {
             (tries, limit) = (tries + 1, (limit / 2).max(1));
             if tries == TRIES {
                 return Err(FlowError::Internal("deposits change faster than they can be written".to_owned()));
@@ -128,11 +130,11 @@ impl Page<'_> {
             let theirs = order.customer.as_ref() == Some(customer) && order.provider_coin_id == receipt.provider_coin_id;
             theirs && row.seen_at.is_none_or(|seen| order.created_at - seen <= CLOCKS_APART)
         };
-        let open: Vec<Order> = self.files.values().map(|file| &file.now).filter(|order| fits(order)).cloned().collect();
+        let open = self.files.values().map(|file| &file.now).filter(|order| fits(order));
         // Where money makes its own order, more of it is not too much for one that has what it asked for.
         let top_ups = self.account.account.policy.top_ups;
         let has_enough = |order: &&Order| top_ups && order.state == State::Deposit(Deposit::Confirming);
-        if let Some(order) = home(&open, receipt.amount).filter(|order| !has_enough(order)) {
+        if let Some(order) = home(open, receipt.amount).filter(|order| !has_enough(order)) {
             return Some(order.id);
         }
         (top_ups && receipt.progress != Progress::Abnormal).then(|| self.top_up(row, receipt)).flatten()

@@ -209,7 +209,7 @@ async fn see_one(
             Seen::Heard(Box::new(settle(context, account, order, report, notes).await?))
         }
         Some(Looked::Absent(_)) => Seen::Nothing(order),
-        Some(Looked::Unavailable(_) | Looked::Unauthorized) => Seen::Unavailable(order),
+        Some(Looked::Unavailable(_) | Looked::Unreadable(_) | Looked::Unauthorized) => Seen::Unavailable(order),
     })
 }
 
@@ -222,7 +222,11 @@ pub async fn ask(context: &Context, account: &ProviderAccount, order: &Order, re
         let access_token = match token {
             Ok(access_token) => access_token,
             Err(NoToken::Missing) => return Ok(None),
-            Err(NoToken::Unavailable(why)) => return Ok(Some(Looked::Unavailable(why))),
+            // Only this customer's: others can be asked about.
+            Err(NoToken::Unavailable(why)) => {
+                tracing::warn!(trade_id = %order.trade_id, why, "there is no token to ask with");
+                return Ok(Some(Looked::Unauthorized));
+            }
         };
         let looked = lookups.by_reference(reference, &access_token).await;
         metrics::counter!("tillgate_lookups_total", "provider" => order.provider.to_string(), "outcome" => looked_name(&looked))
@@ -230,7 +234,7 @@ pub async fn ask(context: &Context, account: &ProviderAccount, order: &Order, re
         match looked {
             Looked::Unauthorized if !fresh => token = link::refresh(context, account, &key).await?,
             looked => {
-                if let Looked::Unavailable(why) = &looked {
+                if let Looked::Unavailable(why) | Looked::Unreadable(why) = &looked {
                     tracing::warn!(trade_id = %order.trade_id, why, "the provider could not be asked");
                 }
                 return Ok(Some(looked));
@@ -245,7 +249,7 @@ fn looked_name(looked: &Looked) -> &'static str {
         Looked::Found(..) => "found",
         Looked::Absent(_) => "absent",
         Looked::Unauthorized => "unauthorized",
-        Looked::Unavailable(_) => "unavailable",
+        Looked::Unavailable(_) | Looked::Unreadable(_) => "unavailable",
     }
 }
 

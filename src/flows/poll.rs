@@ -20,7 +20,7 @@ use crate::domain::hearing::{Rules, hear};
 use crate::domain::ids::{MerchantId, OrderId, TradeId};
 use crate::domain::order::Order;
 use crate::domain::recovery::{Permit, Progress, Recovery, recover};
-use crate::domain::report::{Channel, Report, Says};
+use crate::domain::report::{Channel, Report, Says, Standing};
 use crate::domain::status::{Payout, Review, State};
 use crate::providers::{AskError, Listed, PAGE};
 use crate::store::{orders, tasks};
@@ -168,7 +168,7 @@ impl Page {
         let now = context.clock.now();
         let (seen, absent) = match entries {
             None => (Vec::new(), false),
-            Some(entries) => (entries.iter().map(|entry| report(entry)).collect(), entries.is_empty()),
+            Some(entries) => (to_be_heard(entries).into_iter().map(report).collect(), entries.is_empty()),
         };
         let mut reports = seen.into_iter();
         if let Some(report) = reports.next() {
@@ -237,6 +237,17 @@ fn decide(context: &Context, account: &ProviderAccount, order: &Order, progress:
 
 fn clock(says: Says) -> Report {
     Report { channel: Channel::Clock, proven: true, says, evidence: None }
+}
+
+/// The entries of one order, in the order in which they are heard: what failed comes last, and not at all beside what cannot be
+/// read. A try that failed may stand beside the one that was taken, and must not end the order before that is heard.
+pub(super) fn to_be_heard<'a>(entries: &[&'a Listed]) -> Vec<&'a Listed> {
+    let has_failed = |entry: &Listed| entry.record.as_ref().is_ok_and(|record| record.standing == Standing::Failed);
+    let (failed, mut others): (Vec<&Listed>, Vec<&Listed>) = entries.iter().copied().partition(|entry| has_failed(entry));
+    if others.iter().all(|entry| entry.record.is_ok()) {
+        others.extend(failed);
+    }
+    others
 }
 
 /// What an entry of a list says of its order.

@@ -12,6 +12,7 @@ mod orders;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use time::{OffsetDateTime, Time};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,11 @@ use crate::store::{accounts, discrepancies};
 
 /// A nightly run that could not be finished for so long is given up; the next night's looks at the same days.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
+
+/// Runs worked on side by side: a long one must not keep the others waiting.
+const SIDE_BY_SIDE: usize = 4;
+/// Who asks for nightly runs.
+const SCHEDULE: &str = "schedule";
 
 /// When and how both sides are compared.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +82,7 @@ pub async fn work(
             Ok(Some(next)) => run = next,
             Ok(None) => return Ok(None),
             Err(error) => {
-                let tired = context.clock.now() - run.started_at >= GIVE_UP_AFTER;
+                let tired = run.asked_by == SCHEDULE && context.clock.now() - run.started_at >= GIVE_UP_AFTER;
                 let why = tired.then(|| error.to_string());
                 reconciliations::stop(&mut *context.db.get().await?, &run, why.as_deref(), context.clock.now()).await?;
                 return Err(error);
@@ -90,35 +96,37 @@ pub async fn work(
     Ok(Some(run))
 }
 
-/// Begins what the night asks for, and works on every run that nobody works on. Gives the number of runs that came to their end.
+/// Works on every run that nobody works on. Gives the number of runs that came to their end.
 pub async fn work_on_all(context: &Context, stop: &CancellationToken) -> Result<usize, FlowError> {
-    discrepancy::measure(context).await?;
-    begin_nightly(context).await?;
     let waiting = reconciliations::waiting(&mut *context.db.get().await?, context.clock.now()).await?;
-    let mut done = 0;
-    for (merchant, id) in waiting {
+    let runs = stream::iter(waiting).map(|(merchant, id)| async move {
         match work(context, (merchant, id), stop, |_| ()).await {
-            Ok(Some(run)) => done += usize::from(run.state == "finished"),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%merchant, run = %id, %error, "a reconciliation could not go on and will be taken up again"),
+            Ok(Some(run)) => usize::from(run.state == "finished"),
+            Ok(None) => 0,
+            Err(error) => {
+                tracing::warn!(%merchant, run = %id, %error, "a reconciliation could not go on and will be taken up again");
+                0
+            }
         }
-    }
-    Ok(done)
+    });
+    Ok(runs.buffer_unordered(SIDE_BY_SIDE).collect::<Vec<_>>().await.into_iter().sum())
 }
 
-/// Begins this night's runs, once.
-async fn begin_nightly(context: &Context) -> Result<(), FlowError> {
-    let Habits { nightly_at: Some(at), days, repair, .. } = context.reconciliation else { return Ok(()) };
+/// Begins this night's runs, once. Gives the number of runs that are to be worked on.
+pub async fn begin_nightly(context: &Context) -> Result<usize, FlowError> {
+    discrepancy::measure(context).await?;
+    let Habits { nightly_at: Some(at), days, repair, .. } = context.reconciliation else { return Ok(0) };
     let now = context.clock.now();
     let to = now.replace_time(Time::MIDNIGHT);
     if now < to.replace_time(at) {
-        return Ok(());
+        return Ok(0);
     }
     let from = to - time::Duration::days(i64::from(days));
+    let mut begun = 0;
     for (merchant, provider) in all_accounts(context).await? {
-        begin(context, Wish { merchant, provider, from, to, repair, asked_by: "schedule" }).await?;
+        begun += usize::from(begin(context, Wish { merchant, provider, from, to, repair, asked_by: SCHEDULE }).await?.is_some());
     }
-    Ok(())
+    Ok(begun)
 }
 
 /// All accounts at wallets, of all merchants.

@@ -133,6 +133,8 @@ pub enum Looked {
     Unauthorized,
     /// Nothing was learnt.
     Unavailable(String),
+    /// It answered what cannot be read, and will again.
+    Unreadable(String),
 }
 
 /// Most ids in one question, and most entries of one page: what providers allow.

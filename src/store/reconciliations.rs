@@ -95,6 +95,9 @@ pub async fn begin(connection: &mut PgConnection, id: RunId, wish: Wish<'_>, now
                 (SELECT count(*) FROM orders WHERE merchant_id = $1 AND provider = $3 AND order_id >= $9 AND order_id < $10 AND kind <> 'deposit')
                 + (SELECT count(*) FROM receipts WHERE merchant_id = $1 AND provider = $3 AND receipt_id >= $9 AND receipt_id < $10),
                 $11, $11
+         -- Looked at first: each minute of a night asks, and counting is dear.
+         WHERE NOT EXISTS (SELECT FROM reconciliations
+                           WHERE merchant_id = $1 AND provider = $3 AND period_to = $5 AND asked_by = 'schedule' AND $7 = 'schedule')
          ON CONFLICT DO NOTHING
          RETURNING *",
         wish.merchant.0,

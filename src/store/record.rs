@@ -153,7 +153,7 @@ pub async fn record(
             -- Always in the same order, so that two pages never wait for each other.
             SELECT o.order_id FROM input i JOIN orders o USING (merchant_id, order_id)
             WHERE i.changed AND o.sequence = i.sequence - 1
-            ORDER BY o.order_id FOR UPDATE OF o
+            ORDER BY o.order_id FOR NO KEY UPDATE OF o
         ), kept AS (
             SELECT r.merchant_id, r.receipt_id, h.order_id, h.event_id, h.event_type, h.event
             FROM json_to_recordset($2::text::json)
@@ -251,7 +251,9 @@ pub async fn record(
             INSERT INTO discrepancies (merchant_id, discrepancy_id, order_id, provider, subject, found_by, kind, ours, theirs, digest, opened_at)
             SELECT merchant_id, finding_id, order_id, provider, order_id::text, 'report', finding_kind, ours, theirs, finding_digest, now
             FROM here WHERE finding_id IS NOT NULL
-            ON CONFLICT (merchant_id, provider, subject, digest) WHERE resolved_by IS DISTINCT FROM 'reconciliation' DO NOTHING
+            ON CONFLICT (merchant_id, provider, subject, digest) WHERE resolved_by IS DISTINCT FROM 'reconciliation'
+                -- What was heard is for a person to settle, also where a comparison has found it before. Its id stays, and it has its event.
+                DO UPDATE SET found_by = 'report' WHERE discrepancies.found_by = 'reconciliation'
             RETURNING discrepancy_id
         ), fe AS (
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)

@@ -110,6 +110,8 @@ pub fn free_port() -> u16 {
 pub fn basics(database: &str, port: u16) -> Vec<(String, String)> {
     let own = [
         ("TILLGATE__DATABASE__URL", database.to_owned()),
+        // It would stand in line at the locks by which tests stop a gateway at a moment.
+        ("TILLGATE__RECONCILIATION__NIGHTLY_AT", "never".to_owned()),
         ("TILLGATE__DATABASE__MAX_CONNECTIONS", "5".to_owned()),
         ("TILLGATE__VAULT__KEY", VAULT_KEY.to_owned()),
         ("TILLGATE__SERVER__BIND", format!("127.0.0.1:{port}")),

@@ -27,6 +27,7 @@ mod pause_incoming;
 mod pause_webhooks;
 mod program;
 mod reconcile_command;
+mod report_command;
 mod rolling_webhooks;
 mod stop;
 mod talk;

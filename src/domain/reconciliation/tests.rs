@@ -135,6 +135,8 @@ fn movements_are_compared_in_everything_that_makes_them_money() {
         (None, Some(&fresh), OVERDUE, "behind"),
         (Some(&receipt), None, Duration::ZERO, "missing_at_provider"),
         (Some(&receipt), Some(&abnormal), Duration::ZERO, "status"),
+        (Some(&receipt), Some(&Incoming { progress: Progress::Pending, ..entry.clone() }), Duration::ZERO, "behind"),
+        (Some(&receipt), Some(&Incoming { progress: Progress::Pending, ..entry.clone() }), SETTLING, "status"),
         (Some(&pending), Some(&entry), Duration::ZERO, "behind"),
         (Some(&pending), Some(&entry), OVERDUE, "status"),
         (Some(&receipt), Some(&Incoming { amount: amount("3"), ..entry.clone() }), OVERDUE, "amount"),

@@ -17,6 +17,9 @@ use crate::store::feeds::{self, FeedKey};
 use crate::store::receipts;
 use crate::store::reconciliations::ours as our_side;
 
+/// Receipts of ours by the provider's numbers, with when we last heard of each.
+type Ours = HashMap<i64, (Receipt, OffsetDateTime)>;
+
 /// Most receipts of ours between the first and the last number of one page of the provider's list.
 const RECEIPTS: i64 = 1000;
 
@@ -31,9 +34,15 @@ pub(super) async fn listed(context: &Context, account: &ProviderAccount, run: &R
     let mut page = Page::default();
     breathe(context).await;
     page.ask();
-    let entries = port.after(after).await.map_err(|error| feed::unavailable(&error))?;
-    let end = entries.iter().map(|entry| entry.id).max();
-    let ours = receipts(context, run, feed, (after + 1, end.unwrap_or(i64::MAX))).await?;
+    let mut entries = port.after(after).await.map_err(|error| feed::unavailable(&error))?;
+    let mut end = entries.iter().map(|entry| entry.id).max();
+    let (ours, cut) = receipts(context, run, feed, (after + 1, end.unwrap_or(i64::MAX))).await?;
+    if let Some(cut) = cut {
+        // The list leaves out more than a page holds: what is beyond comes with the next.
+        entries.retain(|entry| entry.id <= cut);
+        end = Some(cut);
+    }
+    let beyond = end.is_none() || (cut.is_none() && entries.iter().all(|entry| seen_at(entry).is_some_and(|seen| seen >= run.period_to)));
     let absent: Vec<i64> = {
         let shown: HashSet<i64> = entries.iter().map(|entry| entry.id).collect();
         let mut absent: Vec<i64> = ours.keys().copied().filter(|number| !shown.contains(number)).collect();
@@ -47,9 +56,8 @@ pub(super) async fn listed(context: &Context, account: &ProviderAccount, run: &R
         page.ask();
         theirs.extend(port.by_ids(numbers).await.map_err(|error| feed::unavailable(&error))?.into_iter().map(|entry| (entry.id, entry)));
     }
-    let behind = compare_all(run, &mut page, &ours, &theirs, context.clock.now());
-    repair(context, account, feed, run, &mut page, &behind).await?;
-    let beyond = end.is_none() || theirs.values().all(|entry| seen_at(entry).is_some_and(|seen| seen >= run.period_to));
+    let ours = repaired(context, account, feed, run, &mut page, ours, &theirs).await?;
+    compare_all(run, &mut page, &ours, &theirs, context.clock.now());
     page.cursor = end.filter(|_| !beyond).map(|last| last.to_string());
     Ok(page)
 }
@@ -64,14 +72,12 @@ async fn beginning(context: &Context, run: &RunRow, feed: FeedKey) -> Result<i64
     Ok((first - TRAIL).max(0))
 }
 
-/// Receipts of ours in a range of numbers that belong to the period, with when we last heard of each.
-async fn receipts(
-    context: &Context,
-    run: &RunRow,
-    feed: FeedKey,
-    range: (i64, i64),
-) -> Result<HashMap<i64, (Receipt, OffsetDateTime)>, FlowError> {
+/// Receipts of ours in a range of numbers that belong to the period, with when we last heard of each; and the last number where
+/// there are more.
+async fn receipts(context: &Context, run: &RunRow, feed: FeedKey, range: (i64, i64)) -> Result<(Ours, Option<i64>), FlowError> {
     let rows = receipts::numbered(&mut *context.db.get().await?, feed.merchant_id, feed.provider, range, RECEIPTS).await?;
+    let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= RECEIPTS;
+    let last = rows.last().and_then(|row| row.provider_receipt_id.parse().ok());
     let mut all = HashMap::new();
     for row in rows {
         if row.seen_at.unwrap_or(row.created_at) >= run.period_to {
@@ -81,72 +87,91 @@ async fn receipts(
             all.insert(number, (row.receipt()?, row.updated_at));
         }
     }
-    Ok(all)
+    Ok((all, last.filter(|_| full)))
 }
 
-/// Gives the numbers that the provider is further with.
-fn compare_all(
-    run: &RunRow,
-    page: &mut Page,
-    ours: &HashMap<i64, (Receipt, OffsetDateTime)>,
-    theirs: &HashMap<i64, Entry>,
-    now: OffsetDateTime,
-) -> Vec<i64> {
+/// What both sides have of one number that is to be compared.
+fn entry<'a>(run: &RunRow, theirs: &'a HashMap<i64, Entry>, number: i64) -> Result<Option<&'a Incoming>, Skipped> {
+    match theirs.get(&number).map(|entry| &entry.movement) {
+        None => Ok(None),
+        Some(Ok(movement)) if movement.seen_at.is_some_and(|seen| seen >= run.period_to) => Err(Skipped::Later),
+        Some(Ok(movement)) => Ok(Some(movement)),
+        Some(Err(_)) => Err(Skipped::Unreadable),
+    }
+}
+
+/// Why a number is not compared.
+enum Skipped {
+    /// It is of a later period.
+    Later,
+    /// The provider's entry cannot be read.
+    Unreadable,
+}
+
+fn numbers(ours: &Ours, theirs: &HashMap<i64, Entry>) -> Vec<i64> {
     let mut numbers: Vec<i64> = ours.keys().chain(theirs.keys()).copied().collect();
     numbers.sort_unstable();
     numbers.dedup();
-    let mut behind = Vec::new();
-    for number in numbers {
-        let entry: Option<&Incoming> = match theirs.get(&number).map(|entry| &entry.movement) {
-            None => None,
-            Some(Ok(movement)) if movement.seen_at.is_some_and(|seen| seen >= run.period_to) => continue,
-            Some(Ok(movement)) => Some(movement),
-            Some(Err(_)) => {
-                page.counts.unreadable += 1;
+    numbers
+}
+
+fn verdict(ours: &Ours, number: i64, entry: Option<&Incoming>, now: OffsetDateTime) -> Verdict {
+    compare_movement(ours.get(&number).map(|(receipt, heard_at)| (receipt, *heard_at)), entry, now)
+}
+
+fn compare_all(run: &RunRow, page: &mut Page, ours: &Ours, theirs: &HashMap<i64, Entry>, now: OffsetDateTime) {
+    for number in numbers(ours, theirs) {
+        let entry = match entry(run, theirs, number) {
+            Ok(entry) => entry,
+            Err(skipped) => {
+                page.counts.unreadable += i64::from(matches!(skipped, Skipped::Unreadable));
                 continue;
             }
         };
         page.counts.compared += 1;
-        let ours = ours.get(&number).map(|(receipt, heard_at)| (receipt, *heard_at));
-        let finding = match compare_movement(ours, entry, now) {
-            Verdict::Agree | Verdict::Unreadable => None,
-            Verdict::Behind => {
-                behind.push(number);
-                None
-            }
-            Verdict::Overdue(finding) => {
-                behind.push(number);
-                (!run.repair).then_some(finding)
-            }
-            Verdict::Disagree(finding) => Some(finding),
+        let finding = match verdict(ours, number, entry, now) {
+            // Nothing is said about earlier findings.
+            Verdict::Behind | Verdict::Unreadable => continue,
+            Verdict::Agree => None,
+            Verdict::Overdue(finding) | Verdict::Disagree(finding) => Some(finding),
         };
         page.seen.push(Subject::Receipt(number));
         page.found.extend(finding.map(|finding| (Subject::Receipt(number), finding)));
     }
-    behind
 }
 
-/// Hears now what the provider is further with, where that is wished.
-async fn repair(
+/// Hears now what the provider is further with, where that is wished. Gives our side as it is then.
+async fn repaired(
     context: &Context,
     account: &ProviderAccount,
     feed: FeedKey,
     run: &RunRow,
     page: &mut Page,
-    behind: &[i64],
-) -> Result<(), FlowError> {
-    let count = i64::try_from(behind.len()).unwrap_or(i64::MAX);
-    page.counts.behind += count;
+    mut ours: Ours,
+    theirs: &HashMap<i64, Entry>,
+) -> Result<Ours, FlowError> {
+    let now = context.clock.now();
+    let is_behind = |number: &i64| match entry(run, theirs, *number) {
+        Ok(entry) => matches!(verdict(&ours, *number, entry, now), Verdict::Behind | Verdict::Overdue(_)),
+        Err(_) => false,
+    };
+    let behind: Vec<i64> = numbers(&ours, theirs).into_iter().filter(is_behind).collect();
+    page.counts.behind += i64::try_from(behind.len()).unwrap_or(i64::MAX);
     if !run.repair {
-        return Ok(());
+        return Ok(ours);
     }
     for numbers in behind.chunks(PAGE) {
         breathe(context).await;
         page.ask();
         feed::hear_of(context, account, feed, numbers).await?;
+        for number in numbers {
+            let (now_ours, _) = receipts(context, run, feed, (*number, *number)).await?;
+            let changed = |row: &(Receipt, OffsetDateTime)| ours.get(number).is_none_or(|before| before.0 != row.0);
+            page.counts.repaired += i64::from(now_ours.get(number).is_some_and(changed));
+            ours.extend(now_ours);
+        }
     }
-    page.counts.repaired += count;
-    Ok(())
+    Ok(ours)
 }
 
 fn seen_at(entry: &Entry) -> Option<OffsetDateTime> {

@@ -19,8 +19,8 @@ use crate::flows::{feed, look};
 use crate::providers::{Listed, Looked, PAGE};
 use crate::store::reconciliations::ours::{self, Walk};
 
-/// Orders that the provider is asked about one by one: so few to a page that a lease lasts for it.
-const ONE_BY_ONE: usize = 5;
+/// Orders of a page that the provider is asked about one by one: so few that a lease lasts for it, with a new token.
+const ONE_BY_ONE: usize = 1;
 
 /// A page of orders that went one way, in one question.
 pub(super) async fn by_our_ids(context: &Context, account: &ProviderAccount, run: &RunRow, leg: Leg) -> Result<Page, FlowError> {
@@ -43,7 +43,7 @@ pub(super) async fn by_our_ids(context: &Context, account: &ProviderAccount, run
     for order in orders {
         let entries = by_id.remove(&order.trade_id).unwrap_or_default();
         let records: Vec<_> = entries.iter().map(|entry| entry.record.clone()).collect();
-        let reports = entries.iter().map(|entry| poll::report(entry)).collect();
+        let reports = poll::to_be_heard(&entries).into_iter().map(poll::report).collect();
         compare(context, account, run, &mut page, order, &records, reports).await?;
     }
     Ok(page)
@@ -61,6 +61,7 @@ pub(super) async fn by_their_numbers(context: &Context, account: &ProviderAccoun
             None => page.counts.unchecked += 1,
             Some(Looked::Unavailable(why)) => return Err(FlowError::ProviderUnavailable(why)),
             Some(Looked::Unauthorized) => page.counts.unchecked += 1,
+            Some(Looked::Unreadable(_)) => page.counts.unreadable += 1,
             Some(Looked::Absent(_)) => compare(context, account, run, &mut page, order, &[], Vec::new()).await?,
             Some(Looked::Found(record, evidence)) => {
                 let says = Says::Record((*record).clone());
@@ -92,32 +93,30 @@ async fn compare(
     reports: Vec<Report>,
 ) -> Result<(), FlowError> {
     page.counts.compared += 1;
-    let finding = match compare_order(&order, records, context.clock.now()) {
-        Verdict::Agree => None,
-        Verdict::Unreadable => {
-            page.counts.unreadable += 1;
-            return Ok(());
-        }
-        Verdict::Behind | Verdict::Overdue(_) if run.repair => {
-            page.counts.behind += 1;
-            page.counts.repaired += 1;
+    let mut order = order;
+    let mut verdict = compare_order(&order, records, context.clock.now());
+    if matches!(verdict, Verdict::Behind | Verdict::Overdue(_)) {
+        page.counts.behind += 1;
+        if run.repair {
+            let before = order.sequence;
             for report in reports {
-                settle(context, account, order.clone(), report, Notes::default()).await?;
+                order = settle(context, account, order, report, Notes::default()).await?.order;
             }
-            None
+            page.counts.repaired += i64::from(order.sequence > before);
+            // What it did not take from the provider is still to be told.
+            verdict = compare_order(&order, records, context.clock.now());
         }
-        Verdict::Behind => {
-            page.counts.behind += 1;
-            None
-        }
-        Verdict::Overdue(finding) => {
-            page.counts.behind += 1;
-            Some(finding)
-        }
-        Verdict::Disagree(finding) => Some(finding),
-    };
+    }
     let subject = Subject::Order(Box::new(order));
-    page.found.extend(finding.map(|finding| (subject.clone(), finding)));
-    page.seen.push(subject);
+    match verdict {
+        Verdict::Unreadable => page.counts.unreadable += 1,
+        // Nothing is said about earlier findings.
+        Verdict::Behind => {}
+        Verdict::Agree => page.seen.push(subject),
+        Verdict::Overdue(finding) | Verdict::Disagree(finding) => {
+            page.found.push((subject.clone(), finding));
+            page.seen.push(subject);
+        }
+    }
     Ok(())
 }

@@ -131,7 +131,7 @@ pub fn looked(sent: &Sent) -> Looked {
     if sent.status == 401 {
         return Looked::Unauthorized;
     }
-    read_transfer(sent).unwrap_or_else(|unreadable| Looked::Unavailable(unreadable.0))
+    read_transfer(sent).unwrap_or_else(|unreadable| Looked::Unreadable(unreadable.0))
 }
 
 fn read_transfer(sent: &Sent) -> Result<Looked, Unreadable> {

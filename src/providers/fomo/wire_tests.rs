@@ -241,7 +241,7 @@ fn other_answers_about_a_transfer_are_sorted() {
         Looked::Found(..) => "found",
         Looked::Absent(_) => "absent",
         Looked::Unauthorized => "unauthorized",
-        Looked::Unavailable(_) => "unavailable",
+        Looked::Unavailable(_) | Looked::Unreadable(_) => "unavailable",
     };
     for (code, expected) in
         [(212, "absent"), (213, "absent"), (2, "unauthorized"), (3, "unauthorized"), (0, "unavailable"), (5, "unavailable")]

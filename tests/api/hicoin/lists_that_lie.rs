@@ -190,3 +190,30 @@ async fn an_entry_that_may_be_about_anything_makes_the_whole_page_say_nothing() 
     liar.stop().await;
     world.app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_try_beside_the_one_that_was_taken_ends_nothing_in_whichever_order_they_are_listed() {
+    let (world, liar) = start().await;
+    // Status 4 is a failure, 1 is on its way (hicoin-openapi.rst, section 4.9); 99 is nothing that anybody knows.
+    let beside = |statuses: [i64; 2]| {
+        move |entry: Value| {
+            let numbered = |at: usize| with(entry.clone(), &[("status", json!(statuses[at])), ("id", json!(900_001 + at))]);
+            vec![numbered(0), numbered(1)]
+        }
+    };
+    let cases = [("failed-first", [4, 1]), ("failed-last", [1, 4]), ("unreadable-last", [4, 99]), ("unreadable-first", [99, 4])];
+    let orders = cases.map(|(id, _)| (Way::OnChain, id.to_owned()));
+    for (id, statuses) in cases {
+        liar.tells(id, beside(statuses));
+    }
+    unheard(&world, &orders).await;
+    world.pass(5).await;
+    for (way, id) in &orders {
+        let place = world.place(*way, id).await;
+        let expected = if id.starts_with("failed") { MISMATCH } else { "processing/outcome_unknown" };
+        assert_eq!(place, expected, "{id}: a person sees that there are two, or it is asked for again");
+    }
+    liar.repent();
+    liar.stop().await;
+    world.app.finish().await;
+}

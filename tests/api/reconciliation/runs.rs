@@ -88,9 +88,11 @@ async fn each_night_has_one_run_of_each_account() {
     app.work(tillgate::domain::agenda::Work::Close).await;
     until_night(app);
     for expected in [2, 0] {
+        reconcile::begin_nightly(&app.context).await.expect("the night's runs");
         assert_eq!(reconcile::work_on_all(&app.context, &stop).await.expect("the night's work"), expected, "of FOMO and of Hicoin");
     }
     until_night(app);
+    reconcile::begin_nightly(&app.context).await.expect("the night's runs");
     assert_eq!(reconcile::work_on_all(&app.context, &stop).await.expect("the night's work"), 2);
     let list = app.get("/v1/reconciliations?limit=3").await.body;
     assert_eq!((list["data"].as_array().map(Vec::len), list["has_more"].as_bool()), (Some(3), Some(true)));
