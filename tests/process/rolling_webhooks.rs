@@ -9,6 +9,7 @@ use crate::chaos::{Dice, Signs, ask, fate, seeds};
 use crate::hook::{Hook, Reply};
 use crate::house::{House, free_port};
 use crate::moments::stop;
+use crate::program::until;
 use crate::talk::payout_wish;
 use crate::told::NEAR;
 
@@ -57,7 +58,12 @@ async fn play(seed: u64) {
     hook.answer(200);
     hook.let_go(200);
     for trade_id in payouts() {
-        house.comes_to(&trade_id, &["succeeded"]).await;
+        until(&format!("{trade_id} ends"), async || {
+            // Whose answer died with a process is told by FOMO's callback, and by nothing else.
+            house.sandbox.deliver_callbacks().await;
+            (house.place(&trade_id).await? == "succeeded").then_some(())
+        })
+        .await;
     }
     house.all_told().await;
     house.at_rest().await;
