@@ -4,6 +4,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+#[path = "../checker/mod.rs"]
+mod checker;
+
 mod chaos;
 mod command_line;
 mod database;
