@@ -35,4 +35,5 @@ mod rolling_webhooks;
 mod stop;
 mod talk;
 mod told;
+mod verify_command;
 mod webhook_command;
