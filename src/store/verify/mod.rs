@@ -9,7 +9,7 @@ mod orders;
 mod receipts;
 mod told;
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -97,8 +97,12 @@ impl Tables {
 
 /// A connection that cannot write.
 pub async fn reader(db: &Db) -> Result<PgConnection, StoreError> {
-    let mut connection = PgConnection::connect_with(&db.pool.connect_options()).await?;
+    // Its statements look at much, and may take their time: nobody waits for them.
+    let quiet = (*db.pool.connect_options()).clone().disable_statement_logging();
+    let mut connection = PgConnection::connect_with(&quiet).await?;
     sqlx::query!("SET default_transaction_read_only = on").execute(&mut connection).await?;
+    // A page is small: compiling its statements takes longer than carrying them out.
+    sqlx::query!("SET jit = off").execute(&mut connection).await?;
     Ok(connection)
 }
 
