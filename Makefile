@@ -28,7 +28,7 @@ test: setup ## All tests
 
 check: setup tools ## Everything that the build server checks; the tests come last
 	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --all-targets --features faults --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
 	.ci/queries check
 	.ci/policy

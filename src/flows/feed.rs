@@ -21,6 +21,7 @@ use super::settle::receipt_place;
 use super::tenant::{ProviderAccount, tenant};
 use crate::domain::coin::Coin;
 use crate::domain::order::{Order, Provider};
+use crate::faults::{Bug, Point, planted, point};
 use crate::providers::{AskError, DepositFeed, Entry, PAGE};
 use crate::store::feeds::{self, EntryRow, FeedKey};
 use crate::store::orders;
@@ -44,6 +45,7 @@ pub async fn read_due(context: &Context, stop: &CancellationToken) -> Result<usi
         if due.is_empty() {
             break;
         }
+        point(Point::FeedClaimed);
         done += due.len();
         stream::iter(due).for_each_concurrent(None, |(feed, cursor)| one(context, feed, cursor, stop)).await;
     }
@@ -64,6 +66,7 @@ async fn read_and_release(context: &Context, feed: FeedKey, cursor: i64, stop: &
     let read = read(context, &account, feed, cursor, stop).await;
     let complete = matches!(read, Ok(true));
     let due_at = context.clock.now() + context.timing.feed_period;
+    point(Point::FeedReleasing);
     feeds::release(&mut *context.db.get().await?, feed, complete.then_some(began), due_at).await?;
     read.map(drop)
 }
@@ -158,12 +161,14 @@ impl Reader<'_> {
 
     /// Reads from a stretch before the cursor until nothing more is shown.
     async fn read_on(&self, cursor: i64, stop: &CancellationToken) -> Result<bool, FlowError> {
-        let (mut after, mut reached) = ((cursor - TRAIL).max(0), cursor);
+        let trail = if planted(Bug::CursorIsTheMaximum) { 0 } else { TRAIL };
+        let (mut after, mut reached) = ((cursor - trail).max(0), cursor);
         loop {
             if stop.is_cancelled() {
                 return Ok(false);
             }
             let entries = self.port.after(after).await.map_err(|error| unavailable(&error))?;
+            point(Point::FeedShown);
             let Some(last) = entries.iter().map(|entry| entry.id).max() else { return Ok(true) };
             if last <= after {
                 return Err(FlowError::ProviderUnavailable("its feed goes in circles".to_owned()));
@@ -177,6 +182,9 @@ impl Reader<'_> {
 
     /// The numbers beyond `reached` that a page leaves out.
     fn missing(&self, reached: i64, entries: &[Entry]) -> Vec<i64> {
+        if planted(Bug::CursorIsTheMaximum) {
+            return Vec::new();
+        }
         let mut numbers: Vec<i64> = entries.iter().map(|entry| entry.id).filter(|id| *id > reached).collect();
         numbers.sort_unstable();
         let mut before = reached;
@@ -207,8 +215,10 @@ impl Reader<'_> {
             leased_until: now + context.timing.lease,
         };
         let changed = feeds::keep(&mut *context.db.get().await?, &page).await?;
+        point(Point::FeedKept);
         if changed > 0 {
             attribute(context, self.account, self.feed, self.coins).await?;
+            point(Point::FeedAttributed);
         }
         Ok(())
     }

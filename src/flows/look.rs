@@ -13,6 +13,7 @@ use crate::domain::order::{Claim, Kind, Order};
 use crate::domain::recovery::{Progress, Recovery, recover};
 use crate::domain::report::{Channel, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Payout, Review, State};
+use crate::faults::{Point, point};
 use crate::providers::Looked;
 use crate::store::tasks::LeasedTask;
 
@@ -229,6 +230,7 @@ pub async fn ask(context: &Context, account: &ProviderAccount, order: &Order, re
             }
         };
         let looked = lookups.by_reference(reference, &access_token).await;
+        point(Point::LookAnswered);
         metrics::counter!("tillgate_lookups_total", "provider" => order.provider.to_string(), "outcome" => looked_name(&looked))
             .increment(1);
         match looked {

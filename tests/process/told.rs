@@ -29,7 +29,12 @@ pub struct Endpoint {
 impl House {
     /// Tells the gateway of a receiver that wants everything.
     pub async fn endpoint(&self, hook: &Hook) -> Endpoint {
-        let made = self.post("/v1/webhook_endpoints", &json!({ "url": hook.url })).await;
+        self.endpoint_at(&hook.url).await
+    }
+
+    /// The same, with something between the two.
+    pub async fn endpoint_at(&self, url: &str) -> Endpoint {
+        let made = self.post("/v1/webhook_endpoints", &json!({ "url": url })).await;
         assert_eq!(made.status, 201, "{made:?}");
         self.keep_secret(made.text("secret"));
         self.keep_secret("token=canary");
