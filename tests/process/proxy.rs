@@ -94,6 +94,11 @@ impl Proxy {
         lock(&self.shared.targets).0 = targets;
     }
 
+    /// Where it leads to.
+    pub fn targets(&self) -> Vec<Target> {
+        lock(&self.shared.targets).0.clone()
+    }
+
     /// From now on this happens.
     pub fn suffers(&self, trouble: Trouble) {
         *lock(&self.shared.trouble) = trouble;

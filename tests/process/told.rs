@@ -81,6 +81,11 @@ impl House {
     }
 }
 
+/// Whether a request tells of a step of an order.
+pub fn is_about_an_order(got: &Got) -> bool {
+    serde_json::from_slice::<Value>(&got.body).is_ok_and(|body| body["sequence"].is_i64())
+}
+
 /// The order that a request is about, and the number of its step.
 pub fn step(got: &Got) -> (String, i64) {
     let body: Value = serde_json::from_slice(&got.body).expect("JSON");
