@@ -74,7 +74,7 @@ impl House {
     /// The same, without what has come in.
     pub async fn story_of(&self, trade_id: &str) -> String {
         let attempts: Vec<String> = sqlx::query_scalar(
-            "SELECT concat_ws(' ', 'attempt', a.started_at, a.ended_at, a.state, a.detail) FROM attempts a JOIN orders USING (merchant_id, order_id)
+            "SELECT concat_ws(' ', 'attempt', a.started_at, a.ended_at, a.state, a.leased_until, a.detail, t.work, t.due_at, t.leased_until) FROM attempts a JOIN orders USING (merchant_id, order_id) LEFT JOIN tasks t USING (merchant_id, order_id)
              WHERE trade_id = $1 ORDER BY a.started_at",
         )
         .bind(trade_id)

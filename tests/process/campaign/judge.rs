@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_util::future::FutureExt;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 
 use super::figures::Outcome;
 use super::history::Asked;
@@ -35,7 +34,7 @@ pub async fn judge(site: &Site<'_>, rest: Result<Duration, String>) -> Outcome {
     let rows = rows(&mut eyes).await;
     let story = site.history.all();
     books_and_backend(site, &story, &rows, &mut outcome);
-    liars(&mut eyes, site, &story, &mut outcome).await;
+    liars(&mut eyes, &story, &mut outcome).await;
     receiver(&mut eyes, site, &mut outcome).await;
     links(&mut eyes, &mut outcome).await;
     outcome.first_looks = first_looks(&mut eyes, site).await;
@@ -92,14 +91,14 @@ fn books_and_backend(site: &Site<'_>, story: &BTreeMap<String, Asked>, rows: &BT
         if !asked.failed.is_empty() {
             outcome.wrong(format!("{trade_id} was refused with {:?}", asked.failed));
         }
-        let ids: BTreeSet<&str> = asked.acknowledged.iter().map(|id| id.strip_prefix("ord_").unwrap_or(id)).collect();
+        let ids: BTreeSet<&str> = asked.acknowledged.iter().map(|id| id.rsplit('_').next().unwrap_or(id)).collect();
         if ids.len() > 1 {
             outcome.wrong(format!("{trade_id} is two orders: {ids:?}"));
         }
         let row = rows.get(trade_id);
         if let Some(id) = ids.first() {
             outcome.acknowledged += 1;
-            if row.is_none_or(|row| row.id.replace('-', "") != id.replace('-', "")) {
+            if row.is_none_or(|row| row.id.replace('-', "") != *id) {
                 outcome.acknowledged_lost += 1;
                 outcome.wrong(format!("{trade_id} was acknowledged as {id} and is lost"));
             }
@@ -135,20 +134,14 @@ fn stands(site: &Site<'_>, trade_id: &str, asked: &Asked, row: &Row, executed: u
     }
 }
 
-/// Callbacks that lied are on the operator's list.
-async fn liars(eyes: &mut PgConnection, site: &Site<'_>, story: &BTreeMap<String, Asked>, outcome: &mut Outcome) {
+/// Callbacks that lied about an order are on the operator's list.
+async fn liars(eyes: &mut PgConnection, story: &BTreeMap<String, Asked>, outcome: &mut Outcome) {
     let found: Vec<String> = sqlx::query_scalar("SELECT DISTINCT trade_id FROM discrepancies JOIN orders USING (merchant_id, order_id)")
         .fetch_all(eyes)
         .await
         .expect("discrepancies");
-    let pending: BTreeSet<String> = site.house.sandbox.pending_callbacks().into_iter().map(|one| one.trade_id).collect();
-    let books = site.house.sandbox.books();
-    let moved: BTreeSet<&str> = books.iter().map(|entry| entry.trade_id.as_str()).collect();
-    for (trade_id, asked) in story {
-        let answered = asked.lied_about && moved.contains(trade_id.as_str()) && !pending.contains(trade_id);
-        if answered && !found.contains(trade_id) {
-            outcome.wrong(format!("{trade_id}: a callback with a wrong amount was taken, and nobody is told"));
-        }
+    for (trade_id, _) in story.iter().filter(|(trade_id, asked)| asked.lied_about && !found.contains(trade_id)) {
+        outcome.wrong(format!("{trade_id}: a callback with a wrong amount was taken, and nobody is told"));
     }
 }
 
@@ -188,30 +181,34 @@ async fn links(eyes: &mut PgConnection, outcome: &mut Outcome) {
 
 /// From each call whose outcome became unknown to the first question about it.
 async fn first_looks(eyes: &mut PgConnection, site: &Site<'_>) -> Vec<Duration> {
-    let unknown: Vec<(String, OffsetDateTime, OffsetDateTime)> = sqlx::query_as(
-        "SELECT trade_id, started_at, ended_at FROM attempts JOIN orders USING (merchant_id, order_id)
-         WHERE state = 'unknown' AND provider = 'hicoin' AND kind <> 'deposit' AND ended_at IS NOT NULL",
+    let unknown: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT trade_id FROM attempts JOIN orders USING (merchant_id, order_id)
+         WHERE state = 'unknown' AND provider = 'hicoin' AND kind <> 'deposit'",
     )
     .fetch_all(eyes)
     .await
     .expect("attempts");
-    let wanted: BTreeSet<&str> = unknown.iter().map(|(trade_id, ..)| trade_id.as_str()).collect();
-    let mut asked: HashMap<String, Vec<i64>> = HashMap::new();
-    let lists = ["withdrawList", "systemTransferList", "transferList"];
-    for call in site.house.sandbox.call_log().into_iter().filter(|call| lists.contains(&call.operation)) {
-        for id in call.ids.iter().filter(|id| wanted.contains(id.as_str())) {
-            asked.entry(id.clone()).or_default().push(call.at_ms);
+    // By the wallet's clock alone: ours jump.
+    let (mut sent, mut asked): (HashMap<String, i64>, HashMap<String, Vec<i64>>) = Default::default();
+    for call in site.house.sandbox.call_log() {
+        match call.operation {
+            "withdrawList" | "systemTransferList" | "transferList" => {
+                for id in call.ids {
+                    asked.entry(id).or_default().push(call.at_ms);
+                }
+            }
+            operation if MONEY.contains(&operation) => {
+                sent.entry(call.trade_id.unwrap_or_default()).or_insert(call.at_ms);
+            }
+            _ => {}
         }
     }
-    let millis = |time: OffsetDateTime| i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
-    unknown
-        .iter()
-        .filter_map(|(trade_id, started, _)| {
-            let since = millis(*started);
-            let first = asked.get(trade_id)?.iter().copied().filter(|at| *at >= since).min()?;
-            Some(Duration::from_millis(u64::try_from(first - since).unwrap_or_default()))
-        })
-        .collect()
+    let first = |trade_id: &String| {
+        let since = *sent.get(trade_id)?;
+        let at = asked.get(trade_id)?.iter().copied().find(|at| *at >= since)?;
+        Some(Duration::from_millis(u64::try_from(at - since).unwrap_or_default()))
+    };
+    unknown.iter().filter_map(first).collect()
 }
 
 /// What is not at rest: an order that is neither final, nor waits for its provider or customer, nor for a person; a call that is
@@ -229,7 +226,7 @@ pub async fn unrest(site: &Site<'_>, eyes: &mut PgConnection) -> Result<Vec<Stri
         .map(|(trade_id, place, _)| format!("{trade_id} is {place}"))
         .collect();
     let counts: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT 'open calls', count(*) FROM attempts WHERE state = 'open'
+        "SELECT 'call open of ' || trade_id, 1::bigint FROM attempts JOIN orders USING (merchant_id, order_id) WHERE state = 'open'
          UNION ALL SELECT 'final orders with a task', count(*) FROM tasks JOIN orders USING (merchant_id, order_id) WHERE is_final
          UNION ALL SELECT 'receipts that nobody has heard of', count(*) FROM receipts WHERE unheard
          UNION ALL SELECT 'deliveries on their way', count(*) FROM webhook_deliveries WHERE state = 'pending'",

@@ -137,7 +137,8 @@ async fn storm(what: &str, first: u64, rounds: u64, orders: usize, least: usize)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_pays_nothing_twice_and_loses_nothing() {
-    storm("short campaign", number("TILLGATE_SEED", 1), number("TILLGATE_ROUNDS", 1), 300, 1).await;
+    let orders = usize::try_from(number("TILLGATE_ORDERS", 300)).expect("a number");
+    storm("short campaign", number("TILLGATE_SEED", 1), number("TILLGATE_ROUNDS", 1), orders, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,6 @@ pub struct Weather {
 /// A round.
 #[derive(Clone, Debug)]
 pub struct Script {
-    pub name: String,
     pub seed: u64,
     /// Orders that are asked for.
     pub orders: usize,
@@ -140,9 +139,8 @@ impl Weather {
 
 impl Script {
     /// A quiet round on a quiet day, from which others are made.
-    pub fn quiet(name: &str, seed: u64) -> Self {
+    pub fn quiet(seed: u64) -> Self {
         Self {
-            name: name.to_owned(),
             seed,
             orders: 60,
             clients: 8,
@@ -178,7 +176,7 @@ impl Script {
             database: Trouble { often: 8, ..Trouble::NONE },
             sink: Trouble { often: 100, ..Trouble::NONE },
             postgres: Some(Duration::from_secs(20)),
-            ..Self::quiet("storm", seed)
+            ..Self::quiet(seed)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The place of a round: a house between proxies, its gateways' settings, and what those who act there share.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::chaos::Dice;
 use crate::database::connect;
 use crate::hook::{Hook, Reply};
 use crate::house::{At, Ground, House, Plan, USDT, free_port};
-use crate::program::{Program, until};
+use crate::program::Program;
 use crate::proxy::{Proxy, Target, Trouble};
 use crate::talk::log_line;
 use crate::told::Endpoint;
@@ -125,18 +126,6 @@ impl<'a> Site<'a> {
         serve_on(&self.house, &self.script, &self.name, &self.database, self.ports[gateway], &variables)
     }
 
-    /// Waits until all gateways answer.
-    pub async fn all_answer(&self) {
-        for port in &self.ports {
-            until("a gateway answers", async || {
-                let api = format!("http://127.0.0.1:{port}");
-                let answer = crate::talk::call(&self.house.http, &api, &self.house.key, "GET", "/v1/payouts?limit=1", None).await.ok()?;
-                (answer.status == 200).then_some(())
-            })
-            .await;
-        }
-    }
-
     /// What the proxies have done.
     pub fn count_proxies(&self) {
         let all = [("client", &self.front), ("wallet", &self.wallets), ("database", &self.database), ("sink", &self.sink)];
@@ -165,11 +154,11 @@ impl<'a> Site<'a> {
     /// Prints what happened to the first orders that something is wrong with.
     pub async fn tell_stories(&self, broken: &[String]) {
         *self.house.eyes.lock().await = connect(&self.house.database).await;
-        for what in broken.iter().take(6) {
-            let order = what.split(|letter: char| !letter.is_alphanumeric() && letter != '-').find(|word| word.contains('-'));
-            if let Some(order) = order.filter(|order| self.history.all().contains_key(*order)) {
-                println!("{what}\n{}\n", self.house.story_of(order).await);
-            }
+        let story = self.history.all();
+        let words = broken.iter().flat_map(|what| what.split(|letter: char| !letter.is_alphanumeric() && letter != '-'));
+        let orders: BTreeSet<&str> = words.filter(|word| story.contains_key(*word)).collect();
+        for order in orders.into_iter().take(8) {
+            println!("{order}:\n{}\n", self.house.story_of(order).await);
         }
     }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use tillgate::sandbox::{CallbackFault, HicoinTo, Times, TokenLife};
+use tillgate::sandbox::{HicoinTo, TokenLife};
 
 use super::script::Kind;
 use super::site::{HOLDERS, PAYERS, Site, payer_id};
@@ -21,6 +23,8 @@ use crate::talk::{Answer, call};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Before it asks again.
 const PAUSE: Duration = Duration::from_millis(120);
+/// Orders that one client has open.
+const SIDE_BY_SIDE: usize = 4;
 /// A customer tries so often to pay.
 const TRIES: usize = 120;
 
@@ -31,18 +35,18 @@ pub async fn work(site: &Site<'_>, mut dice: Dice) {
         let mut dice = dice.split();
         let next = &next;
         async move {
-            let mut payments = Vec::new();
+            let mut open = FuturesUnordered::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= site.script.orders {
                     break;
                 }
-                payments.push(one(site, number, dice.split()));
-                if payments.len() == 4 {
-                    join_all(payments.drain(..)).await;
+                open.push(one(site, number, dice.split()));
+                while open.len() >= SIDE_BY_SIDE {
+                    open.next().await;
                 }
             }
-            join_all(payments).await;
+            while open.next().await.is_some() {}
         }
     });
     join_all(clients).await;
@@ -54,12 +58,6 @@ async fn one(site: &Site<'_>, number: usize, mut dice: Dice) {
     let trade_id = format!("{kind:?}-{number}").to_lowercase();
     let (path, wish) = wish(kind, number, &trade_id);
     site.history.invoke(&trade_id, kind);
-    if site.script.weather.lies && matches!(kind, Kind::FomoPayout | Kind::FomoDeposit) && dice.between(0, 6) == 0 {
-        // It comes once, is answered, and never comes again as it should be.
-        site.house.sandbox.inject_callback(Some(&trade_id), CallbackFault::WrongAmount("9.5".to_owned()), Times::Count(1));
-        site.tally.add("callback: wrong amount", 1);
-        site.history.note(&trade_id, |asked| asked.lied_about = true);
-    }
     let tries = if dice.between(0, 12) == 0 { 1 } else { usize::MAX };
     let Some(order) = ask(site, path, &wish, &trade_id, tries).await else { return };
     if dice.between(0, 8) == 0 {
@@ -68,6 +66,10 @@ async fn one(site: &Site<'_>, number: usize, mut dice: Dice) {
     match kind {
         Kind::FomoDeposit => pay_at_fomo(site, &trade_id, &order, &mut dice).await,
         Kind::HicoinDeposit => pay_at_hicoin(site, number, &trade_id, &mut dice).await,
+        Kind::FomoPayout if site.script.weather.lies && dice.between(0, 3) == 0 => {
+            dice.wait(1500).await;
+            forge(site, &trade_id, &order, "2", "9.5").await;
+        }
         Kind::FomoPayout | Kind::ToAddress | Kind::ToUser | Kind::Transfer => {}
     }
 }
@@ -152,7 +154,8 @@ async fn steal(site: &Site<'_>, path: &str, wish: &Value, trade_id: &str) {
 async fn pay_at_fomo(site: &Site<'_>, trade_id: &str, order: &Answer, dice: &mut Dice) {
     let lies = site.script.weather.lies;
     if lies && dice.between(0, 3) == 0 {
-        forge(site, trade_id, order).await;
+        let amount = *dice.one_of(&["12.5", "12.5", "9.5"]);
+        forge(site, trade_id, order, "1", amount).await;
     }
     if lies && dice.between(0, 10) == 0 {
         return;
@@ -167,8 +170,8 @@ async fn pay_at_fomo(site: &Site<'_>, trade_id: &str, order: &Answer, dice: &mut
     }
 }
 
-/// A callback that knows everything but is not FOMO's.
-async fn forge(site: &Site<'_>, trade_id: &str, order: &Answer) {
+/// A callback that knows everything but is not FOMO's. Where it has the amount wrong, it has to be seen.
+async fn forge(site: &Site<'_>, trade_id: &str, order: &Answer, direction: &str, amount: &str) {
     let Some(url) = site.house.sandbox.callback_url(trade_id) else { return };
     let transfer = order.body["next_action"]["transfer_id"].as_str().unwrap_or("0").to_owned();
     let user = payer_id(trade_id.rsplit('-').next().and_then(|number| number.parse::<usize>().ok()).unwrap_or_default() % PAYERS);
@@ -177,13 +180,16 @@ async fn forge(site: &Site<'_>, trade_id: &str, order: &Answer) {
         ("user_id", &user),
         ("trade_id", trade_id),
         ("coin_id", USDT),
-        ("amount", "12.5"),
+        ("amount", amount),
         ("cut_amount", "0"),
-        ("direction", "1"),
+        ("direction", direction),
         ("status", "1"),
     ]);
     site.tally.add("callback: forged", 1);
-    let _ = tokio::time::timeout(PATIENCE, site.house.http.post(url).form(&fields).send()).await;
+    let sent = tokio::time::timeout(PATIENCE, site.house.http.post(url).form(&fields).send()).await;
+    if amount != "12.5" && sent.is_ok_and(|sent| sent.is_ok_and(|answer| answer.status() == 200)) {
+        site.history.note(trade_id, |asked| asked.lied_about = true);
+    }
 }
 
 /// The customer pays on the chain: it comes to light late and out of turn, and is confirmed later.
