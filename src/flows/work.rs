@@ -70,6 +70,12 @@ pub async fn write_off_lost_attempt(context: &Context, account: &ProviderAccount
     Ok(Some(settle(context, account, order.clone(), report, notes).await?.order))
 }
 
+/// Whether a call about an order is open, or was lost.
+pub async fn has_open_call(context: &Context, order: &Order) -> Result<bool, FlowError> {
+    let attempts = timeline::attempts(&mut *context.db.get().await?, order.merchant_id, order.id).await?;
+    Ok(attempts.iter().any(|attempt| attempt.state == "open"))
+}
+
 /// An order that needs no work keeps its task while a call is open. If nobody can be working on that call any more, it is
 /// written off; else the task comes back when its lease is over.
 pub async fn nothing_to_do(context: &Context, account: &ProviderAccount, order: &Order, progress: Progress) -> Result<(), FlowError> {
