@@ -167,6 +167,7 @@ fn every_statement_about_a_tenant_names_the_merchant() {
         "FROM discrepancies WHERE resolved_at IS NULL GROUP BY",
         "FROM reconciliations\n         WHERE state = 'running'",
         "FROM pg_inherits",
+        "FROM pg_trigger",
         "FROM events_default",
         "SELECT last_xid",
         "WHERE month >= month_of_id",

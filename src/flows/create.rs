@@ -328,3 +328,6 @@ fn fingerprint(wish: &Wish) -> [u8; 32] {
     });
     Sha256::digest(document.to_string()).into()
 }
+
+#[cfg(test)]
+mod tests;

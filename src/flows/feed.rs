@@ -20,17 +20,13 @@ use super::error::FlowError;
 use super::settle::receipt_place;
 use super::tenant::{ProviderAccount, tenant};
 use crate::domain::coin::Coin;
+use crate::domain::feed::Reading;
 use crate::domain::order::{Order, Provider};
 use crate::faults::{Bug, Point, planted, point};
 use crate::providers::{AskError, DepositFeed, Entry, PAGE};
 use crate::store::feeds::{self, EntryRow, FeedKey};
 use crate::store::orders;
 
-/// Each reading begins so many numbers before the cursor.
-pub(super) const TRAIL: i64 = 200;
-/// Of one gap in the sequence, at most so many numbers are asked for: those next to its upper end. In a longer gap they are
-/// other merchants'.
-const GAP: i64 = 1000;
 /// Feeds claimed at once, and read side by side.
 const BATCH: i64 = 8;
 /// Providers with a feed.
@@ -161,39 +157,26 @@ impl Reader<'_> {
 
     /// Reads from a stretch before the cursor until nothing more is shown.
     async fn read_on(&self, cursor: i64, stop: &CancellationToken) -> Result<bool, FlowError> {
-        let trail = if planted(Bug::CursorIsTheMaximum) { 0 } else { TRAIL };
-        let (mut after, mut reached) = ((cursor - trail).max(0), cursor);
+        let mut reading = Reading::from(cursor);
+        if planted(Bug::CursorIsTheMaximum) {
+            reading.after = cursor;
+        }
         loop {
             if stop.is_cancelled() {
                 return Ok(false);
             }
-            let entries = self.port.after(after).await.map_err(|error| unavailable(&error))?;
+            let entries = self.port.after(reading.after).await.map_err(|error| unavailable(&error))?;
             point(Point::FeedShown);
-            let Some(last) = entries.iter().map(|entry| entry.id).max() else { return Ok(true) };
-            if last <= after {
-                return Err(FlowError::ProviderUnavailable("its feed goes in circles".to_owned()));
+            if entries.is_empty() {
+                return Ok(true);
             }
-            let missing = self.missing(reached, &entries);
-            reached = reached.max(last);
-            self.keep(&entries, &[], &missing, Some(reached)).await?;
-            after = last;
+            let shown: Vec<i64> = entries.iter().map(|entry| entry.id).collect();
+            let Some(page) = reading.take(&shown) else {
+                return Err(FlowError::ProviderUnavailable("its feed goes in circles".to_owned()));
+            };
+            let missing = if planted(Bug::CursorIsTheMaximum) { Vec::new() } else { page.missing };
+            self.keep(&entries, &[], &missing, Some(page.cursor)).await?;
         }
-    }
-
-    /// The numbers beyond `reached` that a page leaves out.
-    fn missing(&self, reached: i64, entries: &[Entry]) -> Vec<i64> {
-        if planted(Bug::CursorIsTheMaximum) {
-            return Vec::new();
-        }
-        let mut numbers: Vec<i64> = entries.iter().map(|entry| entry.id).filter(|id| *id > reached).collect();
-        numbers.sort_unstable();
-        let mut before = reached;
-        let mut missing = Vec::new();
-        for number in numbers {
-            missing.extend((before + 1).max(number - GAP)..number);
-            before = number;
-        }
-        missing
     }
 
     /// Stores a page, then takes to its orders what is new in it.

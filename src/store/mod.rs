@@ -26,6 +26,7 @@ pub mod retention;
 pub mod rows;
 pub mod tasks;
 pub mod timeline;
+pub mod verify;
 pub mod webhook_queue;
 
 use std::time::Duration;

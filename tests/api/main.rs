@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+#[path = "../checker/mod.rs"]
+mod checker;
+
 mod audit;
 mod auth;
 mod bad_input;
@@ -22,5 +25,6 @@ mod reconciliation;
 mod recovery;
 mod shapes;
 mod statement;
+mod verify;
 mod webhooks;
 mod youliao;

@@ -343,7 +343,7 @@ impl House {
 
     /// Ends the test: what the law says must hold, and no process has told a secret.
     pub async fn close(self) {
-        check_law(&self, true).await;
+        check_law(&self).await;
         self.check_secrets();
         self.sandbox.stop().await;
     }

@@ -5,6 +5,9 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod campaign;
+#[path = "../checker/mod.rs"]
+mod checker;
+
 mod chaos;
 mod command_line;
 mod database;
@@ -34,4 +37,5 @@ mod rolling_webhooks;
 mod stop;
 mod talk;
 mod told;
+mod verify_command;
 mod webhook_command;
