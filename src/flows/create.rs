@@ -306,7 +306,9 @@ async fn open_deposit(
 async fn replay(context: &Context, merchant: MerchantId, trade_id: &TradeId, fingerprint: &[u8]) -> Result<Option<Granted>, FlowError> {
     match orders::by_trade_id(&mut *context.db.get().await?, merchant, trade_id).await? {
         None => Ok(None),
-        Some((order, earlier)) if earlier == fingerprint || planted(Bug::FingerprintIsNotCompared) => Ok(Some(Granted { order, replayed: true })),
+        Some((order, earlier)) if earlier == fingerprint || planted(Bug::FingerprintIsNotCompared) => {
+            Ok(Some(Granted { order, replayed: true }))
+        }
         Some(_) => {
             Err(FlowError::conflict("trade_id_conflict", "this trade_id was used for something else; a new order needs a new trade_id"))
         }

@@ -187,7 +187,10 @@ impl House {
             outputs: Mutex::default(),
             _place: place,
         };
-        let file = house.folder.write("merchants.toml", &merchants(&behind(&house.sandbox.fomo_base_url()), &behind(&house.sandbox.hicoin_base_url()), &client, plan));
+        let file = house.folder.write(
+            "merchants.toml",
+            &merchants(&behind(&house.sandbox.fomo_base_url()), &behind(&house.sandbox.hicoin_base_url()), &client, plan),
+        );
         let applied = house.run(&["merchant", "apply", &file.display().to_string()]).await;
         assert_eq!(applied.code, Some(0), "{}", applied.err);
         house.key = house.make_key("admin").await;

@@ -21,12 +21,8 @@ fn script(bug: Bug) -> Script {
     const PAYOUTS: &[Kind] = &[Kind::ToAddress, Kind::ToUser, Kind::Transfer];
     const HARSH: Trouble = Trouble { often: 300, ills: &[Ill::Cut, Ill::Reset, Ill::Lose] };
     let quiet = Script { rest: Duration::from_secs(25), ..Script::quiet(7) };
-    let wallets = |faults: &[Fault]| Weather {
-        every: Duration::from_millis(25),
-        operations: MONEY,
-        faults: faults.to_vec(),
-        ..Weather::fine()
-    };
+    let wallets =
+        |faults: &[Fault]| Weather { every: Duration::from_millis(25), operations: MONEY, faults: faults.to_vec(), ..Weather::fine() };
     match bug {
         Bug::LostCallNeverLeft => Script {
             kinds: PAYOUTS,

@@ -34,8 +34,7 @@ impl History {
 
     /// It is asked for.
     pub fn invoke(&self, trade_id: &str, kind: Kind) {
-        let fresh =
-            Asked { kind, acknowledged: Vec::new(), failed: Vec::new(), unknown: 0, paid: false, lied_about: false, stolen: false };
+        let fresh = Asked { kind, acknowledged: Vec::new(), failed: Vec::new(), unknown: 0, paid: false, lied_about: false, stolen: false };
         self.lock().insert(trade_id.to_owned(), fresh);
     }
 

@@ -158,8 +158,7 @@ async fn receiver(eyes: &mut PgConnection, site: &Site<'_>, outcome: &mut Outcom
     .expect("events");
     outcome.events = events.len();
     let got = site.hook.got();
-    let taken: BTreeSet<&str> =
-        got.iter().filter(|one| one.answered == Some(200)).map(|one| one.id.as_str()).collect();
+    let taken: BTreeSet<&str> = got.iter().filter(|one| one.answered == Some(200)).map(|one| one.id.as_str()).collect();
     let missing: Vec<&(String, String)> =
         events.iter().filter(|(id, state)| state != "pending" && !taken.contains(id.replace('-', "").as_str())).collect();
     if let Some((id, state)) = missing.first() {

@@ -53,8 +53,7 @@ impl<'a> Site<'a> {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let name = format!("round_{}", LAST.fetch_add(1, Ordering::Relaxed));
         let mut dice = Dice(script.seed);
-        let (front, wallets, sink) =
-            (Proxy::open(dice.split()).await, Proxy::open(dice.split()).await, Proxy::open(dice.split()).await);
+        let (front, wallets, sink) = (Proxy::open(dice.split()).await, Proxy::open(dice.split()).await, Proxy::open(dice.split()).await);
         let database = Proxy::open(dice.split()).await;
         let ground = Ground { database: Some(server.database(&name).await), wallets: Some(&wallets), calls_back: Some(100) };
         let mut house = House::on(ground, Plan { at: At::Both, refuses_duplicates: script.refuses_duplicates }).await;
@@ -101,12 +100,8 @@ impl<'a> Site<'a> {
     /// From now on everybody suffers, or nobody.
     pub fn trouble(&self, on: bool) {
         let script = &self.script;
-        let all = [
-            (&self.front, script.front),
-            (&self.wallets, script.wallets),
-            (&self.database, script.database),
-            (&self.sink, script.sink),
-        ];
+        let all =
+            [(&self.front, script.front), (&self.wallets, script.wallets), (&self.database, script.database), (&self.sink, script.sink)];
         for (proxy, trouble) in all {
             proxy.suffers(if on { trouble } else { Trouble::NONE });
         }
