@@ -7,16 +7,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The arrows of the picture in `docs/ARCHITECTURE.md`: a room, and the rooms that it may name.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("config", &[]),
     ("telemetry", &["config"]),
     ("vault", &[]),
+    ("faults", &[]),
     ("store", &["domain", "vault"]),
-    ("providers", &["domain", "config"]),
+    ("providers", &["domain", "config", "faults"]),
     ("webhooks", &["domain", "config"]),
-    ("flows", &["domain", "store", "providers", "webhooks", "config", "vault"]),
-    ("http", &["flows", "domain", "config"]),
+    ("flows", &["domain", "store", "providers", "webhooks", "config", "vault", "faults"]),
+    ("http", &["flows", "domain", "config", "faults"]),
     ("workers", &["flows", "domain", "config"]),
     ("sandbox", &[]),
     // Composition may name everything.

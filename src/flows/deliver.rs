@@ -19,6 +19,7 @@ use super::Context;
 use super::endpoint::secret_place;
 use super::error::FlowError;
 use crate::domain::delivery::{Answer, DeliveryState, EndpointState, Verdict, judge, seed};
+use crate::faults::{Bug, Point, planted, point};
 use crate::store::webhook_queue::{Claim, Claimed, Record};
 use crate::store::{endpoints, webhook_queue};
 use crate::webhooks::{self, Attempt, Outcome, Request, Secret};
@@ -64,6 +65,7 @@ pub async fn deliver(context: &Arc<Context>, line: Line, stop: &CancellationToke
                 }
             };
             let Taken { claimed, deadline, put_off } = taken;
+            point(Point::WebhookClaimed);
             let nothing = claimed.is_empty() && put_off == 0;
             for one in claimed {
                 let context = context.clone();
@@ -132,8 +134,16 @@ async fn try_once(context: &Context, claimed: &Claimed, deadline: Instant) -> Re
     if context.clock.instant() >= deadline {
         return Ok(());
     }
+    if planted(Bug::DeliveredBeforeSent) {
+        let outcome = Outcome::Answered { status: 200, retry_after: None, start_of_body: String::new() };
+        record(context, claimed, &Attempt { outcome, latency: Duration::ZERO }, context.clock.now()).await?;
+    }
+    point(Point::WebhookSending);
     let attempt = context.sender.send(&request).await;
-    record(context, claimed, &attempt, context.clock.now()).await
+    point(Point::WebhookSent);
+    record(context, claimed, &attempt, context.clock.now()).await?;
+    point(Point::WebhookRecorded);
+    Ok(())
 }
 
 /// The request, signed with every live secret of the endpoint.

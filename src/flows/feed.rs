@@ -22,6 +22,7 @@ use super::tenant::{ProviderAccount, tenant};
 use crate::domain::coin::Coin;
 use crate::domain::feed::Reading;
 use crate::domain::order::{Order, Provider};
+use crate::faults::{Bug, Point, planted, point};
 use crate::providers::{AskError, DepositFeed, Entry, PAGE};
 use crate::store::feeds::{self, EntryRow, FeedKey};
 use crate::store::orders;
@@ -40,6 +41,7 @@ pub async fn read_due(context: &Context, stop: &CancellationToken) -> Result<usi
         if due.is_empty() {
             break;
         }
+        point(Point::FeedClaimed);
         done += due.len();
         stream::iter(due).for_each_concurrent(None, |(feed, cursor)| one(context, feed, cursor, stop)).await;
     }
@@ -60,6 +62,7 @@ async fn read_and_release(context: &Context, feed: FeedKey, cursor: i64, stop: &
     let read = read(context, &account, feed, cursor, stop).await;
     let complete = matches!(read, Ok(true));
     let due_at = context.clock.now() + context.timing.feed_period;
+    point(Point::FeedReleasing);
     feeds::release(&mut *context.db.get().await?, feed, complete.then_some(began), due_at).await?;
     read.map(drop)
 }
@@ -155,11 +158,15 @@ impl Reader<'_> {
     /// Reads from a stretch before the cursor until nothing more is shown.
     async fn read_on(&self, cursor: i64, stop: &CancellationToken) -> Result<bool, FlowError> {
         let mut reading = Reading::from(cursor);
+        if planted(Bug::CursorIsTheMaximum) {
+            reading.after = cursor;
+        }
         loop {
             if stop.is_cancelled() {
                 return Ok(false);
             }
             let entries = self.port.after(reading.after).await.map_err(|error| unavailable(&error))?;
+            point(Point::FeedShown);
             if entries.is_empty() {
                 return Ok(true);
             }
@@ -167,7 +174,8 @@ impl Reader<'_> {
             let Some(page) = reading.take(&shown) else {
                 return Err(FlowError::ProviderUnavailable("its feed goes in circles".to_owned()));
             };
-            self.keep(&entries, &[], &page.missing, Some(page.cursor)).await?;
+            let missing = if planted(Bug::CursorIsTheMaximum) { Vec::new() } else { page.missing };
+            self.keep(&entries, &[], &missing, Some(page.cursor)).await?;
         }
     }
 
@@ -190,8 +198,10 @@ impl Reader<'_> {
             leased_until: now + context.timing.lease,
         };
         let changed = feeds::keep(&mut *context.db.get().await?, &page).await?;
+        point(Point::FeedKept);
         if changed > 0 {
             attribute(context, self.account, self.feed, self.coins).await?;
+            point(Point::FeedAttributed);
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ pub mod setup;
 pub mod statement;
 pub mod submit;
 pub mod tenant;
+pub mod time;
 pub mod verify;
 pub mod web;
 pub mod work;

@@ -25,6 +25,7 @@ use crate::domain::finding::Finding;
 use crate::domain::ids::{MerchantId, RunId};
 use crate::domain::order::{Provider, Way};
 use crate::domain::reconciliation::Leg;
+use crate::faults::{Point, point};
 use crate::store::reconciliations::{self, ClosedRow, Counts, FoundRow, PageWrite};
 pub use crate::store::reconciliations::{RunRow, Wish};
 use crate::store::{accounts, discrepancies};
@@ -225,7 +226,9 @@ async fn write(context: &Context, run: &RunRow, leg: Option<Leg>, page: Page) ->
         now,
         leased_until: now + context.timing.lease,
     };
+    point(Point::ReconcileCompared);
     let written = reconciliations::write_page(&mut *context.db.get().await?, &write).await?;
+    point(Point::ReconcileWritten);
     if !found.is_empty() || !closed.is_empty() {
         context.wake.deliver.notify_one();
     }

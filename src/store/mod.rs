@@ -36,6 +36,7 @@ use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres};
+use time::OffsetDateTime;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -140,6 +141,11 @@ impl Db {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.get().await?.ping().await?)
+    }
+
+    /// What time it is there.
+    pub async fn time(&self) -> Result<OffsetDateTime, StoreError> {
+        Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *self.get().await?).await?)
     }
 
     /// Waits for what is under way and closes all connections.

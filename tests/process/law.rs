@@ -11,15 +11,21 @@ use crate::house::House;
 
 /// Everything has come to rest, and the promise was kept.
 pub async fn check_law(house: &House) {
-    let ours = Ours::read(&house.database).await;
-    let rules = Rules { at_rest: true, refuses_duplicates: house.plan.refuses_duplicates, ..Rules::default() };
-    let mut breaches = judge(&house.sandbox, &ours, rules);
-    breaches.extend(checker::database(&house.database, None).await);
-    breaches.extend(rest(&mut connect(&house.database).await).await);
-    for breach in breaches.iter().filter(|breach| ours.orders.contains_key(&breach.about)) {
+    let breaches = breaches(house, Rules::default()).await;
+    for breach in breaches.iter().filter(|breach| !breach.about.is_empty()) {
         eprintln!("{}: {}", breach.about, house.story(&breach.about).await);
     }
     checker::nothing_is_broken(&breaches);
+}
+
+/// Everything has come to rest: what is broken of the promise.
+pub async fn breaches(house: &House, rules: Rules) -> Vec<Breach> {
+    let ours = Ours::read(&house.database).await;
+    let rules = Rules { at_rest: true, refuses_duplicates: house.plan.refuses_duplicates, ..rules };
+    let mut breaches = judge(&house.sandbox, &ours, rules);
+    breaches.extend(checker::database(&house.database, None).await);
+    breaches.extend(rest(&mut connect(&house.database).await).await);
+    breaches
 }
 
 /// What holds only when nobody is at work.

@@ -4,6 +4,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod campaign;
 #[path = "../checker/mod.rs"]
 mod checker;
 
@@ -29,6 +30,7 @@ mod pause_hicoin;
 mod pause_incoming;
 mod pause_webhooks;
 mod program;
+mod proxy;
 mod reconcile_command;
 mod report_command;
 mod rolling_webhooks;
