@@ -256,7 +256,7 @@ async fn write(
         return_url,
         needs: need(account, order.kind),
     };
-    let created = orders::create(&mut *context.db.get().await?, &new).await?;
+    let created = orders::create(&context.db, &new).await?;
     context.wake.deliver.notify_one();
     Ok(created)
 }

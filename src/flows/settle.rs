@@ -146,7 +146,7 @@ async fn write_page(
     let entries: Vec<Option<Entry>> = pairs().map(|(change, heard)| entry(change, heard, now)).collect();
     let write = |((change, heard), entry)| write(context, account, change, heard, entry, now);
     let records = pairs().zip(entries.iter().map(Option::as_ref)).map(write).collect::<Result<Vec<_>, _>>()?;
-    let written = record(&mut *context.db.get().await?, &records, homeless, bond).await?;
+    let written = record(&context.db, &records, homeless, bond).await?;
     drop(records);
     let Some(written) = written else { return Ok(None) };
     context.wake.deliver.notify_one();

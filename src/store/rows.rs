@@ -121,8 +121,7 @@ pub fn parsed<T>(value: Option<T>, column: &str, text: &str) -> Result<T, StoreE
     value.ok_or_else(|| StoreError::Unreadable(format!("{column} {text:?}")))
 }
 
-/// A value as the JSON that a column keeps.
-pub fn json<T: serde::Serialize>(value: Option<&T>) -> Result<Option<Value>, StoreError> {
-    let write = |value| serde_json::to_value(value).map_err(|error| StoreError::Unreadable(error.to_string()));
-    value.map(write).transpose()
+/// Bytes in the form in which Postgres reads them from a text.
+pub fn bytes(bytes: &[u8]) -> String {
+    format!("\\x{}", hex::encode(bytes))
 }
