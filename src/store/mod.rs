@@ -18,6 +18,7 @@ pub mod keys;
 pub mod link_requests;
 pub mod links;
 pub mod movements;
+pub mod news;
 pub mod orders;
 pub mod raw_inputs;
 pub mod receipts;
