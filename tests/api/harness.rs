@@ -1,6 +1,7 @@
 //! A gateway of its own for each test, and the law that is checked at its end.
 
 mod receipts;
+pub mod statements;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
