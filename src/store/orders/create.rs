@@ -73,7 +73,7 @@ pub type Creations = Group<(MerchantId, TradeId), String, Option<Created>>;
 pub fn creations(pool: PgPool, patience: Duration) -> Creations {
     Group::new(patience, move |rows| {
         let (pool, count, document) = (pool.clone(), rows.len(), document(rows));
-        async move { write(&mut *pool.acquire().await?, document, count).await }.boxed()
+        async move { write(&mut *pool.acquire().await?, &document, count).await }.boxed()
     })
 }
 
@@ -168,7 +168,7 @@ impl<'a> Row<'a> {
 }
 
 /// Writes the rows of a document, `count` of them. Gives what became of each, in their order.
-async fn write(connection: &mut PgConnection, document: String, count: usize) -> Result<Vec<Option<Created>>, StoreError> {
+async fn write(connection: &mut PgConnection, document: &str, count: usize) -> Result<Vec<Option<Created>>, StoreError> {
     let rows = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (

@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
-use crate::harness::fresh_database;
+use tillgate::app::private_postgres::{Options, PrivatePostgres};
+use tillgate::store::Db;
 
 /// The one statement of the program with these words.
 fn statement(words: &[&str]) -> String {
@@ -51,6 +55,20 @@ fn rows_read(node: &Value) -> i64 {
 }
 
 const M: &str = "'00000000-0000-0000-0000-000000000001'";
+
+/// A server of its own: what takes long here would hold up the event feeds of other tests.
+async fn fresh_database() -> String {
+    static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let server = POSTGRES.get_or_init(|| PrivatePostgres::start(&Options::temporary()).expect("a private Postgres"));
+    let name = format!("history_{}", LAST.fetch_add(1, Ordering::Relaxed));
+    let mut root = PgConnection::connect(&server.url("postgres")).await.expect("a connection");
+    run(&mut root, &format!("CREATE DATABASE {name}")).await;
+    let db = Db::open(&server.url(&name).into(), 1, Duration::from_secs(30)).expect("a pool");
+    db.migrate().await.expect("the schema");
+    db.close().await;
+    server.url(&name)
+}
 
 /// A merchant with so many payouts, of which the newest `open` are polled, and with statistics as if there were nothing.
 async fn history(orders: u32, open: u32) -> PgConnection {
