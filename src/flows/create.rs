@@ -262,7 +262,7 @@ async fn write(
         needs: need(account, order.kind),
     };
     point(Point::CreateWriting);
-    let created = orders::create(&mut *context.db.get().await?, &new).await?;
+    let created = orders::create(&context.db, &new).await?;
     point(Point::CreateWritten);
     context.wake.deliver.notify_one();
     Ok(created)

@@ -23,7 +23,7 @@ use super::page;
 use super::tenant::{ProviderAccount, tenant};
 use crate::domain::finding::Finding;
 use crate::domain::ids::{MerchantId, RunId};
-use crate::domain::order::Provider;
+use crate::domain::order::{Provider, Way};
 use crate::domain::reconciliation::Leg;
 use crate::faults::{Point, point};
 use crate::store::reconciliations::{self, ClosedRow, Counts, FoundRow, PageWrite};
@@ -184,7 +184,9 @@ async fn one_page(context: &Context, account: &ProviderAccount, run: &RunRow) ->
     let leg = run.leg()?;
     let page = match leg {
         _ if !walks(account, leg) => Page::default(),
-        Leg::ToAddress | Leg::ToUser | Leg::BetweenUsers => orders::by_our_ids(context, account, run, leg).await?,
+        Leg::ToAddress => orders::by_our_ids(context, account, run, Way::ToAddress).await?,
+        Leg::ToUser => orders::by_our_ids(context, account, run, Way::ToUser).await?,
+        Leg::BetweenUsers => orders::by_our_ids(context, account, run, Way::BetweenUsers).await?,
         Leg::Deposits => orders::by_their_numbers(context, account, run).await?,
         Leg::Movements => movements::listed(context, account, run).await?,
         Leg::Balances => balances::asked(context, account, run).await?,

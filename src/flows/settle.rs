@@ -148,7 +148,7 @@ async fn write_page(
     let write = |((change, heard), entry)| write(context, account, change, heard, entry, now);
     let records = pairs().zip(entries.iter().map(Option::as_ref)).map(write).collect::<Result<Vec<_>, _>>()?;
     point(Point::SettleWriting);
-    let written = record(&mut *context.db.get().await?, &records, homeless, bond).await?;
+    let written = record(&context.db, &records, homeless, bond).await?;
     point(Point::SettleWritten);
     drop(records);
     let Some(written) = written else { return Ok(None) };

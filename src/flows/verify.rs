@@ -72,6 +72,7 @@ pub async fn verify(db: &Db, wish: &Wish, stop: &CancellationToken, mut see: imp
     for merchant in wanted {
         verified.merchants += 1;
         see(Seen::Merchant(&merchant.name, verify::sizes(&mut reader, merchant.id).await?));
+        verify::row_by_row(&mut reader).await?;
         for part in Part::iter() {
             let mut after = Uuid::nil();
             loop {
@@ -92,6 +93,7 @@ pub async fn verify(db: &Db, wish: &Wish, stop: &CancellationToken, mut see: imp
                 after = until;
             }
         }
+        verify::as_a_whole(&mut reader).await?;
         let found = verify::check_merchant(&mut reader, merchant.id, &tables).await?;
         tell(&merchant.name, found, &mut verified, &mut see);
         let found = audit_log(db, merchant.id).await?;

@@ -13,10 +13,12 @@ pub mod discrepancies;
 pub mod endpoints;
 pub mod events;
 pub mod feeds;
+pub mod group;
 pub mod keys;
 pub mod link_requests;
 pub mod links;
 pub mod movements;
+pub mod news;
 pub mod orders;
 pub mod raw_inputs;
 pub mod receipts;
@@ -44,6 +46,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: PgPool,
+    /// New orders, grouped.
+    creations: orders::Creations,
+    /// Reports of orders, grouped.
+    records: record::Records,
 }
 
 /// Why the database did not do what was asked.
@@ -61,6 +67,29 @@ pub enum StoreError {
     /// Its schema is not the one that this program was made for.
     #[error("{0}")]
     Schema(String),
+}
+
+impl StoreError {
+    /// The database has said no, so that nothing of the statement is written. Else nobody knows.
+    fn wrote_nothing(&self) -> bool {
+        const ROLLED_BACK: &str = "40";
+        match self {
+            Self::Refused(sqlx::Error::Database(_)) => true,
+            Self::Unavailable(sqlx::Error::Database(error)) => error.code().is_some_and(|code| code.starts_with(ROLLED_BACK)),
+            _ => false,
+        }
+    }
+
+    /// The same for another caller, in words.
+    fn copy(&self) -> Self {
+        let words = |error: &sqlx::Error| sqlx::Error::Io(std::io::Error::other(error.to_string()));
+        match self {
+            Self::Unavailable(error) => Self::Unavailable(words(error)),
+            Self::Refused(error) => Self::Refused(words(error)),
+            Self::Unreadable(why) => Self::Unreadable(why.clone()),
+            Self::Schema(why) => Self::Schema(why.clone()),
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -101,7 +130,8 @@ impl Db {
                 })
             })
             .connect_lazy_with(options.application_name("tillgate"));
-        Ok(Self { pool })
+        let (creations, records) = (orders::creations(pool.clone(), acquire_timeout), record::records(pool.clone(), acquire_timeout));
+        Ok(Self { pool, creations, records })
     }
 
     /// A connection of its own for one statement or a few.
@@ -150,6 +180,8 @@ impl Db {
 
     /// Waits for what is under way and closes all connections.
     pub async fn close(&self) {
+        self.creations.finish().await;
+        self.records.finish().await;
         self.pool.close().await;
     }
 }

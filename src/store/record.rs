@@ -1,15 +1,19 @@
 //! The one statement that changes orders: each order with its step, event, task, attempt, report,
-//! receipts and discrepancy, or nothing of it. It takes one order or a page of them, as one document.
+//! receipts and discrepancy, or nothing of it. It takes one order or a page of them, as one document;
+//! single orders that are written at the same time go as a page.
 
 mod rows;
 
-use serde::Serialize;
+use std::time::Duration;
+
+use futures_util::FutureExt;
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use self::rows::{HeardRow, Row};
-use super::StoreError;
+use super::group::{Group, document, row};
+use super::{Db, StoreError};
 use crate::domain::agenda::Task;
 use crate::domain::audit::Entry;
 use crate::domain::finding::Finding;
@@ -52,6 +56,14 @@ pub struct Record<'a> {
     pub entry: Option<&'a Entry>,
     /// Where the sides disagree: its id, digest and event.
     pub finding: Option<(DiscrepancyId, &'a Finding, Vec<u8>, EventId, String)>,
+}
+
+impl Record<'_> {
+    /// It touches nothing that another order's record could touch, too: receipts are heard of by one order only, a new
+    /// order's trade id may be used, and what is done by hand is rare.
+    fn stands_alone(&self) -> bool {
+        self.hears.is_empty() && self.born.is_none() && self.entry.is_none()
+    }
 }
 
 /// What came in from outside, to be kept.
@@ -113,23 +125,59 @@ pub enum Bond {
     All,
 }
 
+/// Records of single orders on their way to the database. Two of the same order never share a statement.
+pub type Records = Group<OrderId, (OrderId, String), bool>;
+
+/// The way of single records to the database.
+pub fn records(pool: PgPool, patience: Duration) -> Records {
+    Group::new(patience, move |records: &[(OrderId, String)]| {
+        let (orders, rows): (Vec<OrderId>, Vec<String>) = records.iter().cloned().unzip();
+        let pool = pool.clone();
+        async move {
+            let page = Page { rows: document(&rows), heard: document(&[]), receipts: 0, bond: Bond::Each };
+            let written = write(&mut *pool.acquire().await?, &page).await?.unwrap_or_default();
+            Ok(orders.iter().map(|order| written.contains(order)).collect())
+        }
+        .boxed()
+    })
+}
+
 /// Writes records, in one statement, each whole or not at all. Gives the orders whose record was
 /// written. One is not if its order has changed since it was read, or one of its receipts: then read
 /// again. `None` if the page is one decision and nothing of it was written.
-pub async fn record(
-    connection: &mut PgConnection,
-    records: &[Record<'_>],
-    homeless: &[Homeless],
-    bond: Bond,
-) -> Result<Option<Vec<OrderId>>, StoreError> {
-    let rows: Vec<Row<'_>> = records.iter().map(Row::of).collect();
-    let heard: Vec<HeardRow<'_>> = records
+pub async fn record(db: &Db, records: &[Record<'_>], homeless: &[Homeless], bond: Bond) -> Result<Option<Vec<OrderId>>, StoreError> {
+    if let ([one], [], Bond::Each) = (records, homeless, bond)
+        && one.stands_alone()
+    {
+        let id = one.order.id;
+        let written = db.records.put(id, (id, row(&Row::of(one))?)).await?;
+        return Ok(Some(if written { vec![id] } else { Vec::new() }));
+    }
+    let rows = records.iter().map(|record| row(&Row::of(record))).collect::<Result<Vec<_>, _>>()?;
+    let heard = records
         .iter()
         .flat_map(|record| {
             record.hears.iter().map(move |receipt| HeardRow::of(record.order.merchant_id, receipt, Some(record.order.id), None))
         })
         .chain(homeless.iter().map(|one| HeardRow::of(one.merchant_id, &one.receipt, None, one.event.as_ref())))
-        .collect();
+        .map(|heard| row(&heard))
+        .collect::<Result<Vec<_>, _>>()?;
+    let receipts = i64::try_from(heard.len()).unwrap_or(i64::MAX);
+    let page = Page { rows: document(&rows), heard: document(&heard), receipts, bond };
+    write(&mut *db.get().await?, &page).await
+}
+
+/// What one statement writes.
+struct Page {
+    /// The records, as a document.
+    rows: String,
+    /// The receipts that are heard of, as a document, and how many they are.
+    heard: String,
+    receipts: i64,
+    bond: Bond,
+}
+
+async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<OrderId>>, StoreError> {
     let written = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (
@@ -265,10 +313,10 @@ pub async fn record(
         )
         SELECT stands AS "stands!", ARRAY(SELECT order_id FROM here) AS "orders!" FROM page
         "#,
-        document(&rows)?,
-        document(&heard)?,
-        bond == Bond::All,
-        i64::try_from(heard.len()).unwrap_or(i64::MAX),
+        page.rows,
+        page.heard,
+        page.bond == Bond::All,
+        page.receipts,
     )
     .fetch_one(connection)
     .await;
@@ -277,8 +325,4 @@ pub async fn record(
         Err(sqlx::Error::Database(error)) if error.constraint() == Some("a_trade_id_is_used_once") => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-fn document<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
-    serde_json::to_string(rows).map_err(|error| StoreError::Unreadable(error.to_string()))
 }

@@ -1,6 +1,7 @@
 //! A gateway of its own for each test, and the law that is checked at its end.
 
 mod receipts;
+pub mod statements;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -133,7 +134,7 @@ pub async fn empty_database() -> String {
 
 /// A copy of a database that nobody uses.
 pub async fn copy_of(database: &str) -> String {
-    let name = database.rsplit('/').next().and_then(|end| end.split('?').next()).expect("a name");
+    let name = database.split('?').next().and_then(|path| path.rsplit('/').next()).expect("a name");
     new_database(&format!("TEMPLATE {name}")).await
 }
 

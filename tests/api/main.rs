@@ -13,6 +13,7 @@ mod browser;
 mod callbacks;
 mod customers;
 mod evidence;
+mod gates;
 mod harness;
 mod hicoin;
 mod idempotency;

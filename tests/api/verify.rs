@@ -11,7 +11,7 @@ use tillgate::sandbox::{Fault, HicoinTo};
 use time::OffsetDateTime;
 
 use crate::checker::{database, nothing_is_broken};
-use crate::harness::{START, TestApp, copy_of};
+use crate::harness::{TestApp, copy_of};
 use crate::incoming::{self, Payer, much, round};
 use crate::webhooks::receiver::{Endpoint, Receiver, Reply};
 
@@ -57,6 +57,8 @@ async fn house() -> (String, OffsetDateTime) {
 
 async fn execute(url: &str, sql: &str) -> u64 {
     let mut connection = PgConnection::connect(url).await.expect("a connection");
+    let retell = "UPDATE webhook_deliveries d SET event_type = e.event_type FROM events e WHERE e.event_id = d.event_id";
+    let sql = sql.replace("RETELL", retell);
     // Neither triggers nor foreign keys stand in the way of whoever owns the database.
     let sql = sql.replace("ORDER(", "(SELECT order_id FROM orders WHERE trade_id = ");
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET session_replication_role = replica; {sql}")))
@@ -66,26 +68,26 @@ async fn execute(url: &str, sql: &str) -> u64 {
         .rows_affected()
 }
 
+/// Laws, and what breaks them.
+type Break = (&'static [&'static str], &'static str);
+
 /// A law, and what breaks it. Some mistakes break two: then both are named.
-const BREAKS: [(&[&str], &str); 51] = [
+const BREAKS: &[Break] = &[
     (&["guards_stand"], "ALTER TABLE orders DISABLE TRIGGER final_orders_keep_their_status"),
     (&["guards_stand"], "DROP INDEX an_order_has_one_open_attempt"),
     (
         &["steps_without_gap"],
         "UPDATE steps SET sequence = 0 WHERE order_id = ORDER('paid') AND sequence = 1; UPDATE events SET sequence = 0 WHERE order_id = ORDER('paid') AND sequence = 1",
     ),
-    (
-        &["steps_without_gap", "last_step_is_the_place"],
-        "UPDATE orders SET sequence = sequence - 1, status = 'processing', stage = 'broadcast', is_final = false, amount_received = 0, amount_confirmed = 0 WHERE trade_id = 'moved'",
-    ),
+    (&["steps_without_gap"], "UPDATE orders SET sequence = sequence + 1 WHERE trade_id = 'paid'"),
     (&["last_step_is_the_place"], "UPDATE orders SET stage = 'broadcast' WHERE trade_id = 'doubtful'"),
     (
         &["steps_are_legal"],
-        "UPDATE steps SET status = 'succeeded', stage = NULL WHERE order_id = ORDER('paid') AND sequence = 2; UPDATE events SET event_type = 'payout.succeeded' WHERE order_id = ORDER('paid') AND sequence = 2",
+        "UPDATE steps SET status = 'succeeded', stage = NULL WHERE order_id = ORDER('paid') AND sequence = 2; UPDATE events SET event_type = 'payout.succeeded' WHERE order_id = ORDER('paid') AND sequence = 2; RETELL",
     ),
     (
         &["steps_are_legal"],
-        "UPDATE steps SET status = 'canceled' WHERE order_id = ORDER('open') AND sequence = 1; UPDATE events SET event_type = 'deposit.canceled' WHERE order_id = ORDER('open') AND sequence = 1; UPDATE webhook_deliveries SET event_type = 'deposit.canceled' WHERE order_id = ORDER('open') AND event_type = 'deposit.created'",
+        "UPDATE steps SET status = 'canceled' WHERE order_id = ORDER('open') AND sequence = 1; UPDATE events SET event_type = 'deposit.canceled' WHERE order_id = ORDER('open') AND sequence = 1; RETELL",
     ),
     (
         &["ends_are_final"],
@@ -103,10 +105,7 @@ const BREAKS: [(&[&str], &str); 51] = [
         &["step_has_one_event"],
         "INSERT INTO events (merchant_id, event_id, event_type, order_id, sequence, body, created_at) SELECT merchant_id, first_id_at(created_at), event_type, order_id, sequence, body, created_at FROM events WHERE order_id = ORDER('paid') AND sequence = 2",
     ),
-    (
-        &["step_has_one_event"],
-        "UPDATE events SET event_type = 'payout.failed' WHERE order_id = ORDER('paid') AND sequence = 3; UPDATE webhook_deliveries SET event_type = 'payout.failed' WHERE order_id = ORDER('paid') AND event_type = 'payout.succeeded'",
-    ),
+    (&["step_has_one_event"], "UPDATE events SET event_type = 'payout.failed' WHERE order_id = ORDER('paid') AND sequence = 3; RETELL"),
     (
         &["event_has_its_step"],
         "INSERT INTO events (merchant_id, event_id, event_type, order_id, sequence, body, created_at) SELECT merchant_id, first_id_at(created_at), event_type, order_id, 9, body, created_at FROM events WHERE order_id = ORDER('paid') AND sequence = 3",
@@ -143,7 +142,7 @@ const BREAKS: [(&[&str], &str); 51] = [
     (&["payout_counts_what_it_moved"], "UPDATE orders SET amount_confirmed = 1 WHERE trade_id = 'paid'"),
     (&["payout_counts_what_it_moved"], "UPDATE orders SET amount_received = amount WHERE trade_id = 'doubtful'"),
     (&["order_is_booked", "balances_add_up"], "DELETE FROM movements WHERE order_id = ORDER('paid')"),
-    (&["order_is_booked", "balances_add_up"], "UPDATE movements SET amount = amount - 1 WHERE order_id = ORDER('moved') AND leg = 2"),
+    (&["order_is_booked", "balances_add_up"], "UPDATE movements SET amount = amount * 2 WHERE order_id = ORDER('moved') AND leg = 2"),
     (&["receipt_is_booked", "balances_add_up"], "UPDATE movements SET amount = amount + 1 WHERE order_id = ORDER('deposit')"),
     (
         &["receipt_is_booked", "amounts_are_receipts", "pending_is_followed"],
@@ -163,7 +162,7 @@ const BREAKS: [(&[&str], &str); 51] = [
     (&["pending_is_followed"], "DELETE FROM feed_follows"),
     (
         &["booked_is_known"],
-        "UPDATE movements SET coin = 'BTC', provider = 'fomo' WHERE false; INSERT INTO movements SELECT merchant_id, movement_id_of(booked_at + interval '1 day', '00000000-0000-4000-8000-000000000001', 0, 1), booked_at + interval '1 day', kind, provider, coin, amount, customer, trade_id, '00000000-0000-4000-8000-000000000001', NULL, 1 FROM movements WHERE order_id = ORDER('paid') AND leg = 1",
+        "INSERT INTO movements SELECT merchant_id, movement_id_of(booked_at + interval '1 day', '00000000-0000-4000-8000-000000000001', 0, 1), booked_at + interval '1 day', kind, provider, coin, amount, customer, trade_id, '00000000-0000-4000-8000-000000000001', NULL, 1 FROM movements WHERE order_id = ORDER('paid') AND leg = 1",
     ),
     (&["booked_is_known"], "UPDATE movements SET booked_at = booked_at + interval '1 hour' WHERE order_id = ORDER('paid') AND leg = 1"),
     (&["balances_add_up"], "UPDATE day_balances SET balance = balance + 1 WHERE provider = 'fomo'"),
@@ -185,6 +184,15 @@ const BREAKS: [(&[&str], &str); 51] = [
         "UPDATE webhook_attempts SET status = 500 WHERE delivery_id IN (SELECT delivery_id FROM webhook_deliveries WHERE order_id = ORDER('paid') AND event_type = 'payout.queued')",
     ),
     (&["discrepancy_has_a_subject"], "UPDATE discrepancies SET subject = 'something'"),
+    (
+        &["delivery_has_its_event"],
+        "UPDATE webhook_deliveries SET event_type = 'payout.failed' WHERE order_id = ORDER('paid') AND event_type = 'payout.queued'",
+    ),
+    (
+        &["delivery_has_its_event"],
+        "UPDATE webhook_deliveries SET order_id = ORDER('moved') WHERE order_id = ORDER('paid') AND event_type = 'payout.queued'",
+    ),
+    (&["audit_log_is_whole"], "UPDATE audit_log SET actor_name = 'nobody' WHERE position = 1"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +202,7 @@ async fn each_law_that_is_broken_is_found_and_no_other() {
     let late = Some(now - time::Duration::hours(36));
     nothing_is_broken(&database(&whole, late).await);
     let mut wrong = Vec::new();
-    for (laws, sql) in BREAKS.into_iter().chain(MORE) {
+    for (laws, sql) in BREAKS {
         let copy = copy_of(&whole).await;
         execute(&copy, sql).await;
         let stuck = laws.contains(&"nothing_is_stuck");
@@ -218,27 +226,13 @@ async fn each_law_that_is_broken_is_found_and_no_other() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Others.
-const MORE: [(&[&str], &str); 3] = [
-    (
-        &["delivery_has_its_event"],
-        "UPDATE webhook_deliveries SET event_type = 'payout.failed' WHERE order_id = ORDER('paid') AND event_type = 'payout.queued'",
-    ),
-    (
-        &["delivery_has_its_event"],
-        "UPDATE webhook_deliveries SET order_id = ORDER('moved') WHERE order_id = ORDER('paid') AND event_type = 'payout.queued'",
-    ),
-    (&["audit_log_is_whole"], "UPDATE audit_log SET actor_name = 'nobody' WHERE position = 1"),
-];
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_law_has_a_case_that_breaks_it() {
     use strum::IntoEnumIterator;
     for law in tillgate::domain::law::Law::iter() {
         let name: &str = law.into();
-        assert!(BREAKS.iter().chain(&MORE).any(|(laws, _)| laws.contains(&name)), "nobody breaks {name}");
+        assert!(BREAKS.iter().any(|(laws, _)| laws.contains(&name)), "nobody breaks {name}");
     }
-    assert!(START > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

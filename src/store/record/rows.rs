@@ -11,6 +11,7 @@ use crate::domain::audit::Entry;
 use crate::domain::ids::{CustomerId, EventId, MerchantId, OrderId};
 use crate::domain::money::Amount;
 use crate::domain::order::{Claim, Failure, NextAction, Order, Retry};
+use crate::store::rows::bytes;
 
 /// A record as the statement reads it. The names are those of its list of columns.
 #[derive(Serialize)]
@@ -227,9 +228,4 @@ impl<'a> HeardRow<'a> {
 fn lane(order: &Order, work: Work) -> Option<String> {
     let way = order.way().filter(|_| work == Work::Poll)?;
     Some(format!("{}/{way}", order.provider))
-}
-
-/// Bytes in the form in which Postgres reads them.
-fn bytes(bytes: &[u8]) -> String {
-    format!("\\x{}", hex::encode(bytes))
 }

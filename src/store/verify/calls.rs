@@ -10,10 +10,10 @@ pub async fn calls(connection: &mut PgConnection, range: Range) -> Result<Vec<Fo
     let rows = sqlx::query_as!(
         FoundRow,
         r#"WITH o AS MATERIALIZED (
-               SELECT o.trade_id, o.doubts, coalesce(a.calls, 0) AS calls, coalesce(a.open, 0) AS open
-               FROM orders o
-               LEFT JOIN (SELECT order_id, count(*) AS calls, count(*) FILTER (WHERE state = 'open') AS open
-                          FROM attempts WHERE merchant_id = $1 AND order_id > $2 AND order_id <= $3 GROUP BY order_id) a USING (order_id)
+               SELECT o.trade_id, o.doubts, a.calls, a.open
+               FROM orders o CROSS JOIN LATERAL (
+                   SELECT count(*) AS calls, count(*) FILTER (WHERE a.state = 'open') AS open
+                   FROM attempts a WHERE a.merchant_id = $1 AND a.order_id = o.order_id) a
                WHERE o.merchant_id = $1 AND o.order_id > $2 AND o.order_id <= $3
            )
            SELECT 'one_open_attempt' AS "law!", trade_id AS "about!", format('%s attempts are open at once', open) AS "found!"

@@ -9,7 +9,7 @@ mod orders;
 mod receipts;
 mod told;
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -97,9 +97,26 @@ impl Tables {
 
 /// A connection that cannot write.
 pub async fn reader(db: &Db) -> Result<PgConnection, StoreError> {
-    let mut connection = PgConnection::connect_with(&db.pool.connect_options()).await?;
-    sqlx::query!("SET default_transaction_read_only = on").execute(&mut connection).await?;
+    // Its statements look at much, and may take their time: nobody waits for them.
+    let quiet = (*db.pool.connect_options()).clone().disable_statement_logging();
+    let mut connection = PgConnection::connect_with(&quiet).await?;
+    // A page is small: compiling its statements takes longer than carrying them out. Planning does not: where a plan is made for
+    // any page, the lists of places are gone through from the beginning for each row.
+    connection.execute("SET default_transaction_read_only = on; SET jit = off; SET plan_cache_mode = force_custom_plan").await?;
     Ok(connection)
+}
+
+/// Pages are looked at row by row, through indexes: at their borders the planner takes them for ten times as long as they are, and
+/// would read whole tables.
+pub async fn row_by_row(connection: &mut PgConnection) -> Result<(), StoreError> {
+    connection.execute("SET enable_hashjoin = off; SET enable_mergejoin = off").await?;
+    Ok(())
+}
+
+/// Whole tables are added up.
+pub async fn as_a_whole(connection: &mut PgConnection) -> Result<(), StoreError> {
+    connection.execute("RESET enable_hashjoin; RESET enable_mergejoin").await?;
+    Ok(())
 }
 
 /// How many rows of each part a merchant has.

@@ -14,26 +14,26 @@ pub async fn steps(connection: &mut PgConnection, range: Range, tables: &Tables)
                       concat_ws('/', status, stage) AS place, status = 'requires_review' AND failure IS NULL AS silent
                FROM orders WHERE merchant_id = $1 AND order_id > $2 AND order_id <= $3
            ), s AS MATERIALIZED (
-               SELECT order_id, sequence, attempt_id, concat_ws('/', status, stage) AS place,
-                      lag(concat_ws('/', status, stage)) OVER (PARTITION BY order_id ORDER BY sequence) AS was
-               FROM steps WHERE merchant_id = $1 AND order_id > $2 AND order_id <= $3
-           ), counted AS (
-               SELECT order_id, count(*) AS count, min(sequence) AS first, max(sequence) AS last FROM s GROUP BY order_id
+               SELECT o.order_id, o.trade_id, o.family, o.place AS order_place, s.sequence = o.sequence AS last, s.sequence, s.attempt_id,
+                      concat_ws('/', s.status, s.stage) AS place,
+                      lag(concat_ws('/', s.status, s.stage)) OVER (PARTITION BY s.order_id ORDER BY s.sequence) AS was
+               FROM o JOIN steps s ON s.merchant_id = $1 AND s.order_id = o.order_id
            )
            SELECT 'steps_without_gap' AS "law!", o.trade_id AS "about!",
-                  format('%s steps, from %s to %s, and the order is at number %s', coalesce(c.count, 0), c.first, c.last, o.sequence) AS "found!"
-           FROM o LEFT JOIN counted c USING (order_id)
+                  format('%s steps, from %s to %s, and the order is at number %s', c.count, c.first, c.last, o.sequence) AS "found!"
+           FROM o CROSS JOIN LATERAL (
+               SELECT count(*) AS count, min(s.sequence) AS first, max(s.sequence) AS last
+               FROM steps s WHERE s.merchant_id = $1 AND s.order_id = o.order_id) c
            WHERE (c.count, c.first, c.last) IS DISTINCT FROM (o.sequence, 1::bigint, o.sequence)
            UNION ALL
-           SELECT 'last_step_is_the_place', o.trade_id, format('the order is %s, and its last step is %s', o.place, s.place)
-           FROM o JOIN s ON s.order_id = o.order_id AND s.sequence = o.sequence WHERE s.place <> o.place
+           SELECT 'last_step_is_the_place', trade_id, format('the order is %s, and its last step is %s', order_place, place)
+           FROM s WHERE last AND place <> order_place
            UNION ALL
-           SELECT 'steps_are_legal', o.trade_id, format('step %s leads from %s to %s', s.sequence, s.was, s.place)
-           FROM o JOIN s USING (order_id)
-           WHERE s.was <> s.place AND o.family || ' ' || s.was || '>' || s.place <> ALL ($4::text[])
+           SELECT 'steps_are_legal', trade_id, format('step %s leads from %s to %s', sequence, was, place)
+           FROM s WHERE was <> place AND family || ' ' || was || '>' || place <> ALL ($4::text[])
            UNION ALL
-           SELECT 'steps_are_legal', o.trade_id, format('it begins as %s', s.place)
-           FROM o JOIN s USING (order_id) WHERE s.sequence = 1 AND o.family || ' ' || s.place <> ALL ($5::text[])
+           SELECT 'steps_are_legal', trade_id, format('it begins as %s', place)
+           FROM s WHERE sequence = 1 AND family || ' ' || place <> ALL ($5::text[])
            UNION ALL
            SELECT 'ends_are_final', o.trade_id, format('it is %s and %s', o.place, CASE WHEN o.is_final THEN 'final' ELSE 'not final' END)
            FROM o
@@ -45,8 +45,8 @@ pub async fn steps(connection: &mut PgConnection, range: Range, tables: &Tables)
            SELECT 'trade_id_is_one_order', o.trade_id, 'another order has the same trade id'
            FROM o WHERE EXISTS (SELECT FROM orders d WHERE d.merchant_id = $1 AND d.trade_id = o.trade_id AND d.order_id < o.order_id)
            UNION ALL
-           SELECT 'call_has_its_attempt', o.trade_id, format('step %s to %s has no attempt', s.sequence, s.place)
-           FROM o JOIN s USING (order_id)
+           SELECT 'call_has_its_attempt', s.trade_id, format('step %s to %s has no attempt', s.sequence, s.place)
+           FROM s
            WHERE ((s.place = 'processing/submitting' AND s.was <> s.place) OR s.attempt_id IS NOT NULL)
              AND NOT EXISTS (SELECT FROM attempts a WHERE a.merchant_id = $1 AND a.attempt_id = s.attempt_id AND a.order_id = s.order_id)"#,
         range.merchant.0,
@@ -66,29 +66,29 @@ pub async fn steps(connection: &mut PgConnection, range: Range, tables: &Tables)
 pub async fn events(connection: &mut PgConnection, range: Range) -> Result<Vec<Found>, StoreError> {
     let rows = sqlx::query_as!(
         FoundRow,
-        r#"WITH s AS MATERIALIZED (
-               SELECT s.order_id, o.trade_id, s.sequence, s.created_at, o.kind || '.' || s.status AS event_type
-               FROM steps s JOIN orders o USING (merchant_id, order_id)
-               WHERE s.merchant_id = $1 AND s.order_id > $2 AND s.order_id <= $3
-           ), e AS MATERIALIZED (
-               SELECT order_id, sequence, count(*) AS count, min(event_type) AS event_type
-               FROM events WHERE merchant_id = $1 AND order_id > $2 AND order_id <= $3 GROUP BY order_id, sequence
+        r#"WITH both_sides AS (
+               SELECT order_id, sequence, 1 AS step, 0 AS event, status, created_at, NULL AS event_type
+               FROM steps WHERE merchant_id = $1 AND order_id > $2 AND order_id <= $3
+               UNION ALL
+               SELECT order_id, sequence, 0, 1, NULL, NULL, event_type
+               FROM events WHERE merchant_id = $1 AND order_id > $2 AND order_id <= $3
+           ), odd AS MATERIALIZED (
+               SELECT order_id, sequence, sum(step) AS steps, sum(event) AS events, min(status) AS status, min(created_at) AS created_at,
+                      min(event_type) AS event_type
+               FROM both_sides GROUP BY order_id, sequence
+               HAVING sum(step) <> 1 OR sum(event) <> 1 OR split_part(min(event_type), '.', 2) <> min(status)
            )
-           SELECT 'step_has_one_event' AS "law!", s.trade_id AS "about!",
-                  format('step %s has %s events', s.sequence, coalesce(e.count, 0)) AS "found!"
-           FROM s LEFT JOIN e USING (order_id, sequence)
+           SELECT CASE WHEN odd.steps = 0 THEN 'event_has_its_step' ELSE 'step_has_one_event' END AS "law!",
+                  coalesce(o.trade_id, odd.order_id::text) AS "about!",
+                  CASE WHEN odd.steps = 0 THEN format('%s tells a step %s that is not there', odd.event_type, odd.sequence)
+                       WHEN odd.events <> 1 THEN format('step %s has %s events', odd.sequence, odd.events)
+                       ELSE format('step %s is told as %s', odd.sequence, odd.event_type) END AS "found!"
+           FROM odd LEFT JOIN orders o ON o.merchant_id = $1 AND o.order_id = odd.order_id
            -- The id of an event is a little younger than its step: at the border of two months either may have been dropped.
-           WHERE e.count > 1 OR (e.count IS NULL AND NOT EXISTS (
+           WHERE odd.steps = 0 OR odd.events > 0 OR NOT EXISTS (
                SELECT FROM dropped_months d
-               WHERE d.month BETWEEN date_trunc('month', (s.created_at - interval '1 hour') AT TIME ZONE 'UTC')
-                                 AND date_trunc('month', (s.created_at + interval '1 hour') AT TIME ZONE 'UTC')))
-           UNION ALL
-           SELECT 'step_has_one_event', s.trade_id, format('step %s is told as %s', s.sequence, e.event_type)
-           FROM s JOIN e USING (order_id, sequence) WHERE e.event_type <> s.event_type
-           UNION ALL
-           SELECT 'event_has_its_step', coalesce(o.trade_id, e.order_id::text), format('%s tells a step %s that is not there', e.event_type, e.sequence)
-           FROM e LEFT JOIN s USING (order_id, sequence) LEFT JOIN orders o ON o.merchant_id = $1 AND o.order_id = e.order_id
-           WHERE s.order_id IS NULL"#,
+               WHERE d.month BETWEEN date_trunc('month', (odd.created_at - interval '1 hour') AT TIME ZONE 'UTC')
+                                 AND date_trunc('month', (odd.created_at + interval '1 hour') AT TIME ZONE 'UTC'))"#,
         range.merchant.0,
         range.after,
         range.until,
@@ -104,17 +104,16 @@ pub async fn amounts(connection: &mut PgConnection, range: Range) -> Result<Vec<
         FoundRow,
         r#"WITH o AS MATERIALIZED (
                SELECT * FROM orders WHERE merchant_id = $1 AND order_id > $2 AND order_id <= $3
-           ), r AS MATERIALIZED (
-               SELECT r.order_id, coalesce(sum(r.amount) FILTER (WHERE r.progress <> 'abnormal'), 0) AS received,
-                      coalesce(sum(r.amount) FILTER (WHERE r.progress = 'confirmed'), 0) AS confirmed, bool_or(r.unheard) AS unheard
-               FROM receipts r WHERE r.merchant_id = $1 AND r.order_id > $2 AND r.order_id <= $3 GROUP BY r.order_id
            )
            SELECT 'amounts_are_receipts' AS "law!", o.trade_id AS "about!",
                   format('it counts %s received and %s confirmed, its receipts %s and %s', trim_scale(o.amount_received),
-                         trim_scale(o.amount_confirmed), trim_scale(coalesce(r.received, 0)), trim_scale(coalesce(r.confirmed, 0))) AS "found!"
-           FROM o LEFT JOIN r USING (order_id)
-           WHERE o.kind = 'deposit' AND r.unheard IS NOT true
-             AND (o.amount_received, o.amount_confirmed) <> (coalesce(r.received, 0), coalesce(r.confirmed, 0))
+                         trim_scale(o.amount_confirmed), trim_scale(r.received), trim_scale(r.confirmed)) AS "found!"
+           FROM o CROSS JOIN LATERAL (
+               SELECT coalesce(sum(r.amount) FILTER (WHERE r.progress <> 'abnormal'), 0) AS received,
+                      coalesce(sum(r.amount) FILTER (WHERE r.progress = 'confirmed'), 0) AS confirmed, bool_or(r.unheard) AS unheard
+               FROM receipts r WHERE r.merchant_id = $1 AND r.order_id = o.order_id) r
+           -- What its order has not heard of does not count yet.
+           WHERE o.kind = 'deposit' AND r.unheard IS NOT true AND (o.amount_received, o.amount_confirmed) <> (r.received, r.confirmed)
            UNION ALL
            SELECT 'paid_is_settled', o.trade_id, format('%s of %s are confirmed, and it is %s', trim_scale(o.amount_confirmed), trim_scale(o.amount), o.status)
            FROM o WHERE o.kind = 'deposit' AND o.amount_confirmed >= o.amount - o.tolerance AND NOT o.is_final AND o.status <> 'requires_review'
