@@ -25,8 +25,6 @@ pub enum For {
 pub struct Floor {
     /// Transactions in a second.
     pub rate: f64,
-    /// Mean latency in milliseconds.
-    pub mean: f64,
     /// Transactions.
     pub count: f64,
     /// What it cost.
@@ -66,7 +64,7 @@ pub fn run(house: &House<'_>, script: &str, clients: usize, time: For, start: u6
         Ok(word.split('/').next().unwrap_or_default().parse()?)
     };
     let count = after("number of transactions actually processed:")?;
-    Ok(Floor { rate: after("tps =")?, mean: after("latency average =")?, count, spent })
+    Ok(Floor { rate: after("tps =")?, count, spent })
 }
 
 /// The present, as ids begin with it.

@@ -83,6 +83,12 @@ impl Outcome {
         Ok(self)
     }
 
+    /// Both together.
+    pub fn and(mut self, other: Self) -> anyhow::Result<Self> {
+        self.add(other)?;
+        Ok(self)
+    }
+
     fn note(&mut self, latency: Duration, answer: &anyhow::Result<(u16, Bytes)>) {
         match answer {
             Ok((200..=299, _)) => self.good += 1,

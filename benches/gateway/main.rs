@@ -17,11 +17,14 @@ mod floor;
 mod lanes;
 mod load;
 mod measure;
+mod plot;
+mod publish;
 mod report;
 mod rig;
 mod seed;
+mod sink;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -79,9 +82,31 @@ async fn main() -> anyhow::Result<ExitCode> {
         }
     }
     println!("\nGates and goals\n{}", report.verdicts());
+    report.machine = machine(&rig, &arguments).await?;
+    if arguments.publish {
+        publish::publish(&report, Path::new(env!("CARGO_MANIFEST_DIR")))?;
+    }
     if let Some(path) = &arguments.json {
         std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     println!("{}", report.summary());
     Ok(if report.is_broken() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What it was measured on.
+async fn machine(rig: &Rig, arguments: &Arguments) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let line = |file: &str, name: &str| {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let found = text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_once(':'));
+        found.map(|(_, value)| value.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
+    };
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    Ok(vec![
+        ("processor", format!("{cores} cores, {}", line("/proc/cpuinfo", "model name"))),
+        ("memory", line("/proc/meminfo", "MemTotal")),
+        ("Postgres", rig.server.version().await?),
+        ("build", if cfg!(debug_assertions) { "debug: rates say nothing".to_owned() } else { "release".to_owned() }),
+        ("run", if arguments.quick { "quick".to_owned() } else { "full".to_owned() }),
+        ("at", time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339)?),
+    ])
 }

@@ -240,10 +240,10 @@ pub fn number(value: f64) -> String {
     let size = value.abs();
     match size {
         _ if size >= 1000.0 => {
-            let digits = format!("{:.0}", size);
+            let digits = format!("{size:.0}");
             let mut text = String::new();
             for (index, digit) in digits.chars().enumerate() {
-                if index > 0 && (digits.len() - index) % 3 == 0 {
+                if index > 0 && (digits.len() - index).is_multiple_of(3) {
                     text.push(' ');
                 }
                 text.push(digit);

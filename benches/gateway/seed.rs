@@ -31,6 +31,26 @@ pub async fn open_payouts(house: &House<'_>, first: u64, last: u64) -> anyhow::R
         .await
 }
 
+/// Payouts to an address that Hicoin has taken, with the question about each due now.
+pub async fn open_withdrawals(house: &House<'_>, first: u64, last: u64) -> anyhow::Result<()> {
+    let merchant = house.rig.merchant;
+    house
+        .run(&format!(
+            "SET session_replication_role = replica;
+             INSERT INTO orders (merchant_id, order_id, trade_id, kind, provider, status, stage, sequence, coin, provider_coin_id, decimals,
+                 amount, tolerance, amount_received, amount_confirmed, late, destination, source_user, doubts, is_final, fingerprint, created_at, updated_at)
+             SELECT '{merchant}', ('018bcfe56800' || lpad(to_hex(n), 20, '0'))::uuid, 'seed-' || n, 'payout', 'hicoin', 'processing', 'accepted', 3,
+                 'ETH', 'ETH', 18, 1, 0, 0, 0, false,
+                 '{{\"type\": \"address\", \"address\": \"0x754b0c610e311d0d00c810ef857b4dd989a67162\"}}', '10000', 0, false,
+                 decode(repeat('00', 32), 'hex'), now(), now()
+             FROM generate_series({first}::bigint, {last}) n;
+             INSERT INTO tasks (merchant_id, order_id, work, lane, due_at, tries)
+             SELECT '{merchant}', ('018bcfe56800' || lpad(to_hex(n), 20, '0'))::uuid, 'poll', 'hicoin/to_address', now(), 0
+             FROM generate_series({first}::bigint, {last}) n"
+        ))
+        .await
+}
+
 async fn orders(house: &House<'_>, (first, last): (u64, u64), state: &str, end: &str) -> anyhow::Result<()> {
     let merchant = house.rig.merchant;
     house

@@ -67,6 +67,16 @@ impl<'r> House<'r> {
 
     /// Starts a gateway of this role, with these settings besides; gives how long it took to be ready.
     pub async fn serve(&mut self, role: &str, settings: &[(&str, &str)]) -> anyhow::Result<Duration> {
+        self.start(Path::new(PROGRAM), &["serve", "--role", role], settings).await
+    }
+
+    /// The same under a program that watches it.
+    pub async fn serve_under(&mut self, watcher: &Path, arguments: &[&str], role: &str) -> anyhow::Result<Duration> {
+        let all = [arguments, &[PROGRAM, "serve", "--role", role]].concat();
+        self.start(watcher, &all, &[]).await
+    }
+
+    async fn start(&mut self, program: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> anyhow::Result<Duration> {
         let (api, management) = (free_port()?, free_port()?);
         let mut all = variables(&self.rig.server.url(&self.database));
         all.extend([
@@ -77,7 +87,7 @@ impl<'r> House<'r> {
         all.extend(settings.iter().map(|(name, value)| (format!("TILLGATE__{name}"), (*value).to_owned())));
         let log = self.rig.folder.join(format!("{}-gateway-{}.log", self.database, self.gateways.len()));
         let begin = Instant::now();
-        let process = Process::start(Path::new(PROGRAM), &["serve", "--role", role], &all, log)?;
+        let process = Process::start(program, arguments, &all, log)?;
         let mut gateway = Gateway { process, api: ([127, 0, 0, 1], api).into(), management: ([127, 0, 0, 1], management).into() };
         while !is_ready(gateway.management).await {
             gateway.process.must_run()?;

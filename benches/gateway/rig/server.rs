@@ -48,6 +48,16 @@ impl Server {
         number.with_context(|| shortened(sql))
     }
 
+    /// Its version, and the settings that decide what a commit costs.
+    pub async fn version(&self) -> anyhow::Result<String> {
+        let mut connection = self.connect("postgres").await?;
+        let sql = "SELECT current_setting('server_version') || ', fsync ' || current_setting('fsync') || ', synchronous_commit '
+            || current_setting('synchronous_commit') || ', shared_buffers ' || current_setting('shared_buffers')";
+        let version = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(version)
+    }
+
     /// A program of the server, ready to talk to it. `None` where it is not installed.
     pub fn program(&self, name: &str) -> Option<Command> {
         let path = Some(self.bin.join(name)).filter(|path| path.is_file())?;
