@@ -98,7 +98,7 @@ fn wallets(criterion: &mut Criterion) {
     let (sent, ids) = page();
     assert!(listed(List::Withdrawals, &sent, &ids).is_ok_and(|page| page.len() == 100), "it can be read");
     criterion.bench_function("read a page of 100 of Hicoin", |bench| {
-        bench.iter(|| listed(List::Withdrawals, black_box(&sent), black_box(&ids)))
+        bench.iter(|| listed(List::Withdrawals, black_box(&sent), black_box(&ids)));
     });
 }
 
@@ -118,8 +118,9 @@ fn rules_and_webhooks(criterion: &mut Criterion) {
     let body = serde_json::to_string(&EventBody::of(&submitted_payout())).unwrap();
     let secrets = [Secret::generate(&[7; 32])];
     criterion.bench_function("sign a webhook", |bench| {
-        bench
-            .iter(|| webhooks::sign(black_box(&secrets), "evt_0198f2a74b1c7d3e9f00112233445566", 1_551_325_752, black_box(body.as_bytes())))
+        bench.iter(|| {
+            webhooks::sign(black_box(&secrets), "evt_0198f2a74b1c7d3e9f00112233445566", 1_551_325_752, black_box(body.as_bytes()))
+        });
     });
 }
 
