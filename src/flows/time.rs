@@ -13,8 +13,8 @@ use super::error::FlowError;
 /// An answer that took longer says too little of when it was made, but to those who know nothing better.
 const PROMPT: Duration = Duration::from_millis(500);
 
-/// Asks the database for the time, and goes by it from now on. A clock that agrees is left alone, so that it does not go back and
-/// forth by what an answer takes. Gives 1 if the time was kept.
+/// Asks the database for the time, and goes by it from now on. A clock that agrees is left alone: where it
+/// goes back at all, then by no more than an answer takes. Gives 1 if the time was kept.
 pub async fn keep(context: &Context) -> Result<usize, FlowError> {
     let clock = &context.clock;
     let (asked, before, is_anchored) = (clock.instant(), clock.now(), clock.is_anchored());

@@ -71,9 +71,6 @@ async fn whoever_has_asked_goes_by_the_time_of_the_database() {
         assert_eq!(time::keep(&context).await.expect("the time"), 1);
         let apart = (clock.now() - right).abs();
         assert!(apart < Duration::from_mins(1), "{apart}");
-        let kept = clock.now();
-        assert_eq!(time::keep(&context).await.expect("the time"), 1);
-        assert!(clock.now() >= kept, "who agrees is left alone");
         context.db.close().await;
     }
 }
