@@ -48,7 +48,7 @@ async fn pages(context: &Context, stop: &CancellationToken, turn: &Mutex<()>) ->
             // One line at a time: side by side they would share one page between them.
             let _turn = turn.lock().await;
             let now = context.clock.now();
-            tasks::claim_page(&mut *context.db.get().await?, now, now + context.timing.lease, limit).await?
+            tasks::claim_page(&mut *context.db.get_by_keys().await?, now, now + context.timing.lease, limit).await?
         };
         let Some(merchant) = claimed.first().map(|task| task.merchant_id) else { break };
         done += claimed.len();

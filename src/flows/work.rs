@@ -25,7 +25,7 @@ pub async fn work(context: &Context, work: Work, stop: &CancellationToken) -> Re
     let mut done = 0;
     while !stop.is_cancelled() {
         let now = context.clock.now();
-        let claimed = tasks::claim(&mut *context.db.get().await?, work, now, now + context.timing.lease, BATCH).await?;
+        let claimed = tasks::claim(&mut *context.db.get_by_keys().await?, work, now, now + context.timing.lease, BATCH).await?;
         if claimed.is_empty() {
             break;
         }
