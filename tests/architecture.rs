@@ -158,6 +158,7 @@ fn every_statement_about_a_tenant_names_the_merchant() {
         "FROM merchants",
         "FROM api_keys",
         "WHERE work = $1",
+        "WHERE work = 'poll' AND due_at",
         "status = 'active' AND refresh_at",
         "_sqlx_migrations",
         "INTO merchants",

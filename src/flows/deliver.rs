@@ -89,7 +89,7 @@ pub async fn deliver(context: &Arc<Context>, line: Line, stop: &CancellationToke
         tries: 0,
         broken: None,
     };
-    let mut period = tokio::time::interval_at(tokio::time::Instant::now() + PERIOD, PERIOD);
+    let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         if stop.is_cancelled() || working.broken.is_some() {
