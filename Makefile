@@ -1,7 +1,7 @@
 # Everyday commands; `make` alone explains them. The work is done by cargo and by the scripts in .ci/.
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain setup tools demo dev test check bench load fmt prepare docs clean
+.PHONY: help toolchain setup tools demo dev test campaign check bench load fmt prepare docs clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -26,9 +26,12 @@ dev: setup ## The gateway with a private Postgres, the simulated providers and a
 test: setup ## All tests
 	@.ci/test
 
+campaign: setup ## The long fault campaign and all its controls (half an hour; TILLGATE_ROUNDS, TILLGATE_ORDERS, TILLGATE_SEED)
+	cargo test --features faults --locked --test process -- campaign:: --ignored --nocapture --test-threads 1
+
 check: setup tools ## Everything that the build server checks; the tests come last
 	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --all-targets --features faults --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
 	.ci/queries check
 	.ci/policy

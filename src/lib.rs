@@ -2,6 +2,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod faults;
 pub mod flows;
 pub mod http;
 pub mod providers;

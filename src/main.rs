@@ -6,6 +6,7 @@ use clap::Parser;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    tillgate::faults::arm();
     match tillgate::cli::run(tillgate::cli::Cli::parse()).await {
         Ok(code) => code,
         Err(error) => {

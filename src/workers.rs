@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::agenda::Work;
 use crate::flows::deliver::{self, Line};
 use crate::flows::error::FlowError;
-use crate::flows::{Context, coins, feed, forget, link, poll, reconcile, retention, work};
+use crate::flows::{Context, coins, feed, forget, link, poll, reconcile, retention, time, work};
 
 /// How often a loop looks when nobody wakes it.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -21,6 +21,15 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 const RECONCILING: Duration = Duration::from_mins(1);
 /// How often months of events are made and dropped.
 const RETENTION: Duration = Duration::from_hours(1);
+
+/// Keeps this process's clock with the database's, also where it only answers requests.
+pub fn keep_time(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationToken) {
+    let shared = context.clone();
+    tracker.spawn(run_every(HOUSEKEEPING, Arc::default(), stop.clone(), move || {
+        let context = shared.clone();
+        async move { time::keep(&context).await }
+    }));
+}
 
 /// Starts all loops. They stop claiming work when `stop` is cancelled; `tracker` knows when what
 /// they had claimed is finished.

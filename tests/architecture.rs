@@ -7,16 +7,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The arrows of the picture in `docs/ARCHITECTURE.md`: a room, and the rooms that it may name.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("config", &[]),
     ("telemetry", &["config"]),
     ("vault", &[]),
+    ("faults", &[]),
     ("store", &["domain", "vault"]),
-    ("providers", &["domain", "config"]),
+    ("providers", &["domain", "config", "faults"]),
     ("webhooks", &["domain", "config"]),
-    ("flows", &["domain", "store", "providers", "webhooks", "config", "vault"]),
-    ("http", &["flows", "domain", "config"]),
+    ("flows", &["domain", "store", "providers", "webhooks", "config", "vault", "faults"]),
+    ("http", &["flows", "domain", "config", "faults"]),
     ("workers", &["flows", "domain", "config"]),
     ("sandbox", &[]),
     // Composition may name everything.
@@ -158,7 +159,7 @@ fn every_statement_about_a_tenant_names_the_merchant() {
         "FROM merchants",
         "FROM api_keys",
         "WHERE work = $1",
-        "WHERE work = 'poll' AND due_at",
+        "WHERE work = 'poll' AND due_at <= $1",
         "status = 'active' AND refresh_at",
         "_sqlx_migrations",
         "INTO merchants",
@@ -167,6 +168,7 @@ fn every_statement_about_a_tenant_names_the_merchant() {
         "FROM discrepancies WHERE resolved_at IS NULL GROUP BY",
         "FROM reconciliations\n         WHERE state = 'running'",
         "FROM pg_inherits",
+        "FROM pg_trigger",
         "FROM events_default",
         "SELECT last_xid",
         "WHERE month >= month_of_id",

@@ -20,7 +20,7 @@ use crate::domain::agenda::Timing;
 use crate::domain::clock::Clock;
 use crate::flows::reconcile::Habits;
 use crate::flows::tenant::Tenants;
-use crate::flows::{Context, Wake};
+use crate::flows::{Context, Wake, time};
 use crate::http::auth::TrustedProxies;
 use crate::http::management::Health;
 use crate::http::{self, Door};
@@ -147,6 +147,7 @@ impl Gateway {
     /// Starts a gateway on a schema that it knows. Nothing runs if anything of it cannot.
     pub async fn start(context: Context, settings: &Settings, role: Role) -> anyhow::Result<Self> {
         context.db.check_schema().await.context("the database cannot be used")?;
+        time::keep(&context).await?;
         // Workers need it, too: it is where they tell the provider to call back.
         settings.public_url()?;
         let context = web::Data::new(context);
@@ -167,6 +168,7 @@ impl Gateway {
         }
         let context = context.into_inner();
         tokio::spawn(forget_when_told(context.clone(), stop.clone()));
+        workers::keep_time(&context, &context.tasks, &stop);
         if role != Role::Api {
             workers::start(&context, &context.tasks, &stop);
         }

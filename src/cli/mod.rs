@@ -8,6 +8,7 @@ pub mod operate;
 pub mod playground;
 pub mod reconcile;
 pub mod report;
+pub mod verify;
 pub mod webhook;
 
 use std::io::Write;
@@ -57,6 +58,8 @@ enum Command {
     Key(KeyCommand),
     /// Compare both sides with the wallets now, movement by movement, and say where they disagree
     Reconcile(reconcile::ReconcileArgs),
+    /// Look at everything that is stored, read-only, and say where it breaks a law; ends with 3 if it does
+    Verify(verify::VerifyArgs),
     /// The log of what persons and keys changed by hand
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -174,6 +177,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve { role } => operate::serve(&settings, role).await,
         Command::Migrate => operate::migrate(&settings).await,
         Command::Reconcile(args) => reconcile::run(&settings, &args).await,
+        Command::Verify(args) => verify::run(&settings, &args).await,
         Command::Report(args) => report::run(&settings, &args).await,
         Command::Merchant(MerchantCommand::Apply { file }) => operate::apply_merchants(&settings, &file).await,
         Command::Merchant(MerchantCommand::List) => operate::list_merchants(&settings).await,

@@ -133,7 +133,7 @@ pub async fn verify_audit(settings: &Settings, merchant: Option<&str>, expect: O
     }
     let mut whole = true;
     for row in wanted {
-        match audit::verify(&context, row.id, expect).await? {
+        match audit::verify(&context.db, row.id, expect).await? {
             Ok(head) => println!("ok    {}: {} rows, head {head}", row.name, head.position),
             Err(broken) => {
                 whole = false;

@@ -13,10 +13,12 @@ use crate::app::{self, Gateway, Role};
 use crate::config::Settings;
 use crate::domain::audit::By;
 use crate::domain::clock::Clock;
+use crate::domain::law::Breach;
 use crate::domain::order::Provider;
 use crate::flows::Context;
 use crate::flows::setup::{self, KeyWish, MerchantDocument};
 use crate::flows::tenant::Scope;
+use crate::flows::verify;
 use crate::sandbox::{self, ClientSetup, HicoinApp, HicoinOauthApp, Sandbox, YouliaoApp};
 use crate::vault;
 
@@ -60,6 +62,11 @@ pub struct Wish {
 }
 
 impl Playground {
+    /// Every law that is broken in what the gateway has stored.
+    pub async fn broken(&self) -> anyhow::Result<Vec<Breach>> {
+        Ok(verify::breaches(&self.gateway.context().db, &verify::Wish::default()).await?)
+    }
+
     /// Starts everything, and says on standard output what was started.
     pub async fn start(wish: Wish) -> anyhow::Result<Self> {
         let options = wish.data.as_ref().map_or_else(Options::temporary, |path| Options::kept(path.join("postgres")));

@@ -11,8 +11,10 @@ use uuid::{NoContext, Timestamp, Uuid};
 /// Where times and new ids come from.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    /// Absent in production: then the machine's clock and random ids are used.
+    /// Absent in production: then ids are random.
     manual: Option<Arc<Mutex<Manual>>>,
+    /// What time it was, by a clock that all processes share, at a point on the monotonic clock. Absent: the machine's clock counts.
+    anchor: Arc<Mutex<Option<(Instant, OffsetDateTime)>>>,
 }
 
 #[derive(Debug)]
@@ -30,7 +32,7 @@ impl Clock {
     /// A clock that stands still until [`Clock::advance`] moves it, and ids that repeat for the
     /// same seed.
     pub fn manual(start: OffsetDateTime, seed: u64) -> Self {
-        Self { manual: Some(Arc::new(Mutex::new(Manual { now: to_micros(start), seed }))) }
+        Self { manual: Some(Arc::new(Mutex::new(Manual { now: to_micros(start), seed }))), anchor: Arc::default() }
     }
 
     /// The present, in UTC and whole microseconds, which is what Postgres keeps.
@@ -38,8 +40,19 @@ impl Clock {
     pub fn now(&self) -> OffsetDateTime {
         match &self.manual {
             Some(manual) => manual.lock().unwrap_or_else(PoisonError::into_inner).now,
-            None => to_micros(OffsetDateTime::now_utc()),
+            None => to_micros(self.anchored().unwrap_or_else(OffsetDateTime::now_utc)),
         }
+    }
+
+    fn anchored(&self) -> Option<OffsetDateTime> {
+        let (at, time) = (*self.anchor.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some(time + self.instant().saturating_duration_since(at))
+    }
+
+    /// From now on the present is `time`, which it was at `at`, and what has passed since on the monotonic clock: where the clock of
+    /// this machine is wrong, or jumps, nobody notices. All that hold a copy of this clock follow. A manual clock does not.
+    pub fn anchor(&self, time: OffsetDateTime, at: Instant) {
+        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, time));
     }
 
     /// A point on the monotonic clock, for deadlines inside this process only. It does not follow
@@ -83,6 +96,17 @@ fn to_micros(time: OffsetDateTime) -> OffsetDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_anchored_clock_goes_on_from_its_anchor_whatever_the_machine_says() {
+        let clock = Clock::system();
+        let copy = clock.clone();
+        let elsewhere = OffsetDateTime::from_unix_timestamp(1_000_000_000).unwrap();
+        clock.anchor(elsewhere, clock.instant());
+        let apart = copy.now() - elsewhere;
+        assert!(apart >= time::Duration::ZERO && apart < time::Duration::hours(1), "{apart}");
+        assert_eq!(copy.new_uuid().get_timestamp().map(|stamp| stamp.to_unix().0), u64::try_from(copy.now().unix_timestamp()).ok());
+    }
 
     #[test]
     fn a_manual_clock_moves_only_by_hand_and_repeats_its_ids() {

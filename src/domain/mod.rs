@@ -14,9 +14,11 @@ pub mod coin;
 pub mod contact;
 pub mod delivery;
 pub mod event;
+pub mod feed;
 pub mod finding;
 pub mod hearing;
 pub mod ids;
+pub mod law;
 pub mod money;
 pub mod month;
 pub mod order;
@@ -27,3 +29,6 @@ pub mod report;
 pub mod statement;
 pub mod status;
 pub mod wanted;
+
+#[cfg(test)]
+mod models;

@@ -10,7 +10,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::finding::{Finding, FindingKind};
 use super::hearing::mismatch;
-use super::order::{Kind, Order, Way};
+use super::order::{Kind, Order};
 use super::receipt::{Incoming, Progress, Receipt};
 use super::report::{ProviderRecord, Standing};
 use super::status::{Deposit, Payout, State};
@@ -41,16 +41,6 @@ pub enum Leg {
 impl Leg {
     /// All, in their order.
     pub const ALL: [Self; 6] = [Self::ToAddress, Self::ToUser, Self::BetweenUsers, Self::Deposits, Self::Movements, Self::Balances];
-
-    /// The way whose orders it compares by our own ids.
-    pub fn way(self) -> Option<Way> {
-        match self {
-            Self::ToAddress => Some(Way::ToAddress),
-            Self::ToUser => Some(Way::ToUser),
-            Self::BetweenUsers => Some(Way::BetweenUsers),
-            Self::Deposits | Self::Movements | Self::Balances => None,
-        }
-    }
 
     /// The one after it.
     pub fn next(self) -> Option<Self> {

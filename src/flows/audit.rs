@@ -5,8 +5,8 @@ use super::error::FlowError;
 use super::page;
 use crate::domain::audit::{Broken, Chain, Row};
 use crate::domain::ids::MerchantId;
-use crate::store::audit;
 pub use crate::store::audit::Filter;
+use crate::store::{Db, audit};
 
 /// Rows that are in memory at once.
 const PAGE: i64 = 500;
@@ -19,8 +19,8 @@ pub async fn list(context: &Context, merchant: MerchantId, filter: &Filter, limi
 
 /// Follows a merchant's log from its first row to its last, and compares it with its head, and with what was seen of it before.
 /// Gives the last row's number and hash. Rows may be added meanwhile.
-pub async fn verify(context: &Context, merchant: MerchantId, expected: Option<Chain>) -> Result<Result<Chain, Broken>, FlowError> {
-    let mut connection = context.db.get().await?;
+pub async fn verify(db: &Db, merchant: MerchantId, expected: Option<Chain>) -> Result<Result<Chain, Broken>, FlowError> {
+    let mut connection = db.get().await?;
     let mut chain = Chain::default();
     let meets = |chain: Chain| expected.map_or(Ok(()), |expected| chain.meets(expected));
     if let Err(broken) = meets(chain) {

@@ -17,6 +17,7 @@ use super::tenant::{ProviderAccount, tenant};
 use crate::domain::order::{Kind, Order, Provider};
 use crate::domain::report::{Channel, Evidence, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Refusal, State};
+use crate::faults::{Bug, Point, planted, point};
 use crate::store::{orders, timeline};
 
 /// What came in.
@@ -34,6 +35,7 @@ pub struct Incoming {
 /// address that we did not make is not found, whatever is wrong with it.
 pub async fn receive(context: &Context, provider: Provider, capability: &str, incoming: Incoming) -> Result<(), FlowError> {
     const NO_SUCH: FlowError = FlowError::NotFound("callback address");
+    point(Point::CallbackReceived);
     let (merchant, order) = capability::open(context, capability).ok_or(NO_SUCH)?;
     let order =
         orders::by_id(&mut *context.db.get().await?, merchant, order).await?.filter(|order| order.provider == provider).ok_or(NO_SUCH)?;
@@ -74,11 +76,14 @@ async fn hear(
     context: &Context,
     account: &ProviderAccount,
     order: Order,
-    record: ProviderRecord,
+    mut record: ProviderRecord,
     evidence: Evidence,
 ) -> Result<(), FlowError> {
+    if planted(Bug::AmountIsNotCompared) {
+        record.amount = Some(order.amount);
+    }
     let proven = match order.kind {
-        Kind::Deposit => !account.account.policy.confirm_by_query,
+        Kind::Deposit => !account.account.policy.confirm_by_query || planted(Bug::CallbackIsBelieved),
         // There is no query for payouts that always works: the address and the agreement of every
         // field with the order are the best proof to be had.
         Kind::Payout | Kind::Transfer => true,
@@ -86,6 +91,7 @@ async fn hear(
     let claims_money = record.standing == Standing::Paid;
     let report = Report { channel: Channel::Callback, proven, says: Says::Record(record), evidence: Some(evidence) };
     let settled = settle(context, account, order, report.clone(), Notes::default()).await?;
+    point(Point::CallbackStored);
     if settled.order.state == State::Deposit(Deposit::Verifying) {
         context.wake.look.notify_one();
     }

@@ -14,6 +14,7 @@ use crate::domain::audit::By;
 use crate::domain::coin::{self, Coin};
 use crate::domain::ids::{CustomerId, MerchantId};
 use crate::domain::order::Provider;
+use crate::faults::{Point, point};
 use crate::providers::AskError;
 pub use crate::providers::{Balance, Contact};
 use crate::store::customers::{self, NewUser, Registration};
@@ -83,6 +84,7 @@ async fn register_at(
     };
     let provider = account.provider();
     let user = account.users()?.register(contact).await.map_err(|error| refused(error, merchant, provider, pointer))?;
+    point(Point::CustomerRegistered);
     let contact_tags = context.vault.tags(CONTACT, &message(merchant, customer, contact));
     let new = NewUser { merchant_id: merchant, customer, contact_tags: &contact_tags, provider, provider_user: &user };
     let now = context.clock.now();
@@ -220,6 +222,7 @@ pub async fn address(
     coins::active(&coin)?;
     let address = users.address(&user, id).await.map_err(|error| refused(error, merchant, provider, "/coin"))?;
     let now = context.clock.now();
+    point(Point::AddressGiven);
     customers::remember_address(&mut *context.db.get().await?, merchant, customer, provider, id, &coin.coin, &address, now).await?;
     // Another request may have been faster; what it remembered is what stays.
     let row = customers::address(&mut *context.db.get().await?, merchant, customer, provider, id).await?;

@@ -25,6 +25,7 @@ use self::lanes::{Key, Lanes};
 use super::Context;
 use super::error::FlowError;
 use crate::domain::delivery::EndpointState;
+use crate::faults::{Point, point};
 use crate::store::webhook_queue::{Claim, Taken};
 use crate::store::{StoreError, endpoints, webhook_queue};
 use crate::webhooks;
@@ -35,9 +36,10 @@ const OF_ONE: usize = 8;
 const OF_ONE_FAILING: usize = 1;
 /// So many of one endpoint that is quick are kept at once, by one process alone.
 const AHEAD: usize = 256;
-/// So many are on their way at once from one process, in one line.
+/// So many are on their way at once from one process, in one line, or wait to be written down: so many at most are sent again
+/// when it dies.
 const AT_ONCE: usize = 256;
-/// So many are kept besides, until it is their turn or until they are written down.
+/// So many are kept besides, until it is their turn.
 const BESIDES: usize = 256;
 /// While more than so many wait for their turn there is no claim.
 const ENOUGH: usize = 64;
@@ -140,11 +142,15 @@ impl Working {
         self.sends.is_empty() && self.writes.is_empty() && self.claims.is_empty()
     }
 
+    /// What has begun and is not written down.
+    fn unwritten(&self) -> usize {
+        self.sends.len() + self.writes.len()
+    }
+
     /// Looks for more, if there may be more and there is room for it.
     fn claim(&mut self) {
-        let kept = self.lanes.waiting() + self.sends.len() + self.writes.len();
-        let limit = (AT_ONCE + BESIDES).saturating_sub(kept);
-        if !self.look || limit == 0 || self.sends.len() >= AT_ONCE || self.lanes.waiting() > ENOUGH || !self.claims.is_empty() {
+        let limit = (AT_ONCE + BESIDES).saturating_sub(self.lanes.waiting() + self.unwritten());
+        if !self.look || limit == 0 || self.unwritten() >= AT_ONCE || self.lanes.waiting() > ENOUGH || !self.claims.is_empty() {
             return;
         }
         self.look = false;
@@ -165,7 +171,7 @@ impl Working {
         };
         self.claims.spawn(async move {
             let deadline = context.clock.instant() + lease;
-            Ok((webhook_queue::claim(&mut *context.db.get_by_keys().await?, &claim).await?, deadline))
+            Ok((webhook_queue::claim(&mut *context.db.get().await?, &claim).await?, deadline))
         });
     }
 
@@ -177,6 +183,7 @@ impl Working {
             Ok(Err(error)) => return self.broken = Some(error.into()),
             Err(panic) => return self.broken = Some(FlowError::Internal(panic.to_string())),
         };
+        point(Point::WebhookClaimed);
         // There may be more behind it.
         self.look |= taken.put_off > 0 || !taken.deliveries.is_empty();
         for (address, deliveries) in taken.deliveries {
@@ -198,7 +205,7 @@ impl Working {
 
     /// Sends what can be sent.
     fn start(&mut self) {
-        while self.sends.len() < AT_ONCE
+        while self.unwritten() < AT_ONCE
             && let Some((key, kept)) = self.lanes.next()
         {
             let context = self.context.clone();

@@ -20,16 +20,13 @@ use super::error::FlowError;
 use super::settle::receipt_place;
 use super::tenant::{ProviderAccount, tenant};
 use crate::domain::coin::Coin;
+use crate::domain::feed::Reading;
 use crate::domain::order::{Order, Provider};
+use crate::faults::{Bug, Point, planted, point};
 use crate::providers::{AskError, DepositFeed, Entry, PAGE};
 use crate::store::feeds::{self, EntryRow, FeedKey};
 use crate::store::orders;
 
-/// Each reading begins so many numbers before the cursor.
-pub(super) const TRAIL: i64 = 200;
-/// Of one gap in the sequence, at most so many numbers are asked for: those next to its upper end. In a longer gap they are
-/// other merchants'.
-const GAP: i64 = 1000;
 /// Feeds claimed at once, and read side by side.
 const BATCH: i64 = 8;
 /// Providers with a feed.
@@ -44,6 +41,7 @@ pub async fn read_due(context: &Context, stop: &CancellationToken) -> Result<usi
         if due.is_empty() {
             break;
         }
+        point(Point::FeedClaimed);
         done += due.len();
         stream::iter(due).for_each_concurrent(None, |(feed, cursor)| one(context, feed, cursor, stop)).await;
     }
@@ -64,6 +62,7 @@ async fn read_and_release(context: &Context, feed: FeedKey, cursor: i64, stop: &
     let read = read(context, &account, feed, cursor, stop).await;
     let complete = matches!(read, Ok(true));
     let due_at = context.clock.now() + context.timing.feed_period;
+    point(Point::FeedReleasing);
     feeds::release(&mut *context.db.get().await?, feed, complete.then_some(began), due_at).await?;
     read.map(drop)
 }
@@ -158,34 +157,26 @@ impl Reader<'_> {
 
     /// Reads from a stretch before the cursor until nothing more is shown.
     async fn read_on(&self, cursor: i64, stop: &CancellationToken) -> Result<bool, FlowError> {
-        let (mut after, mut reached) = ((cursor - TRAIL).max(0), cursor);
+        let mut reading = Reading::from(cursor);
+        if planted(Bug::CursorIsTheMaximum) {
+            reading.after = cursor;
+        }
         loop {
             if stop.is_cancelled() {
                 return Ok(false);
             }
-            let entries = self.port.after(after).await.map_err(|error| unavailable(&error))?;
-            let Some(last) = entries.iter().map(|entry| entry.id).max() else { return Ok(true) };
-            if last <= after {
-                return Err(FlowError::ProviderUnavailable("its feed goes in circles".to_owned()));
+            let entries = self.port.after(reading.after).await.map_err(|error| unavailable(&error))?;
+            point(Point::FeedShown);
+            if entries.is_empty() {
+                return Ok(true);
             }
-            let missing = self.missing(reached, &entries);
-            reached = reached.max(last);
-            self.keep(&entries, &[], &missing, Some(reached)).await?;
-            after = last;
+            let shown: Vec<i64> = entries.iter().map(|entry| entry.id).collect();
+            let Some(page) = reading.take(&shown) else {
+                return Err(FlowError::ProviderUnavailable("its feed goes in circles".to_owned()));
+            };
+            let missing = if planted(Bug::CursorIsTheMaximum) { Vec::new() } else { page.missing };
+            self.keep(&entries, &[], &missing, Some(page.cursor)).await?;
         }
-    }
-
-    /// The numbers beyond `reached` that a page leaves out.
-    fn missing(&self, reached: i64, entries: &[Entry]) -> Vec<i64> {
-        let mut numbers: Vec<i64> = entries.iter().map(|entry| entry.id).filter(|id| *id > reached).collect();
-        numbers.sort_unstable();
-        let mut before = reached;
-        let mut missing = Vec::new();
-        for number in numbers {
-            missing.extend((before + 1).max(number - GAP)..number);
-            before = number;
-        }
-        missing
     }
 
     /// Stores a page, then takes to its orders what is new in it.
@@ -207,8 +198,10 @@ impl Reader<'_> {
             leased_until: now + context.timing.lease,
         };
         let changed = feeds::keep(&mut *context.db.get().await?, &page).await?;
+        point(Point::FeedKept);
         if changed > 0 {
             attribute(context, self.account, self.feed, self.coins).await?;
+            point(Point::FeedAttributed);
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use crate::domain::audit::{By, Entry};
 use crate::domain::event::{EventBody, LinkExpiredBody};
 use crate::domain::ids::{CustomerId, EventId, MerchantId};
 use crate::domain::order::{Order, Provider};
+use crate::faults::{Bug, Point, planted, point};
 use crate::providers::{LinkError, Tokens};
 pub use crate::store::links::LinkRow;
 use crate::store::links::{self, LinkKey, NewTokens, TokenRow};
@@ -107,10 +108,12 @@ pub async fn exchange(
         Ok(linked) => linked,
         Err(error) => return Ok(Err(error)),
     };
+    point(Point::LinkExchanged);
     let sealed = seal(context, key, &tokens)?;
     let (shared, tokens) = (account.account.policy.shared_links, new_tokens(&tokens, &sealed, now));
     let entry = entry(by, key, "create", now);
     let written = links::put(&mut *context.db.get().await?, key, &profile.provider_user, shared, &tokens, now, &entry).await?;
+    point(Point::LinkKept);
     if !written {
         return Err(FlowError::conflict("link_taken", "this wallet account is linked to another customer; unlink it there first"));
     }
@@ -252,10 +255,16 @@ async fn call_refresh(
     now: OffsetDateTime,
 ) -> Result<Result<SecretString, NoToken>, FlowError> {
     let refresh_token: SecretString = open(context, key, row)?.refresh.into();
+    point(Point::TokenClaimed);
     match account.links()?.refresh(&refresh_token, now).await {
         Ok(tokens) => {
+            point(Point::TokenFetched);
+            if planted(Bug::TokenIsNotKept) {
+                return Ok(Ok(tokens.access_token));
+            }
             let sealed = seal(context, key, &tokens)?;
             links::put_refreshed(&mut *context.db.get().await?, key, row.generation, &new_tokens(&tokens, &sealed, now)).await?;
+            point(Point::TokenKept);
             Ok(Ok(tokens.access_token))
         }
         Err(LinkError::Refused(why)) => {

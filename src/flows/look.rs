@@ -3,16 +3,17 @@
 use super::Context;
 use super::error::FlowError;
 use super::link::{self, NoToken};
-use super::settle::{Notes, Settled, settle};
+use super::settle::{Change, Notes, Settled, settle, settle_page};
 use super::submit;
 use super::tenant::ProviderAccount;
-use super::work::{account_of, nothing_to_do, rewrite_task};
+use super::work::{account_of, has_open_call, nothing_to_do, rewrite_task};
 use super::{feed, poll};
 use crate::domain::agenda::deadline;
 use crate::domain::order::{Claim, Kind, Order};
 use crate::domain::recovery::{Progress, Recovery, recover};
 use crate::domain::report::{Channel, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Payout, Review, State};
+use crate::faults::{Point, point};
 use crate::providers::Looked;
 use crate::store::tasks::LeasedTask;
 
@@ -229,6 +230,7 @@ pub async fn ask(context: &Context, account: &ProviderAccount, order: &Order, re
             }
         };
         let looked = lookups.by_reference(reference, &access_token).await;
+        point(Point::LookAnswered);
         metrics::counter!("tillgate_lookups_total", "provider" => order.provider.to_string(), "outcome" => looked_name(&looked))
             .increment(1);
         match looked {
@@ -253,11 +255,17 @@ fn looked_name(looked: &Looked) -> &'static str {
     }
 }
 
+/// Draws a conclusion from silence. It is about the order as it was read: where somebody has told something since, it is void, and
+/// whoever wrote that has written the task anew. Where the order goes, nobody may look at it for long: a call that is still open, or
+/// was lost, comes to its end first.
 async fn conclude(context: &Context, account: &ProviderAccount, order: Order, says: Says, progress: Progress) -> Result<(), FlowError> {
-    let report = Report { channel: Channel::Clock, proven: true, says, evidence: None };
-    let settled = settle(context, account, order, report, Notes { progress: Some(progress.tried()), ..Notes::default() }).await?;
-    if settled.changed {
-        return Ok(());
+    if has_open_call(context, &order).await? {
+        return nothing_to_do(context, account, &order, progress.tried()).await;
     }
-    rewrite_task(context, account, &settled.order, progress.tried()).await
+    let report = Report { channel: Channel::Clock, proven: true, says, evidence: None };
+    let change = Change::new(order, report, Notes { progress: Some(progress.tried()), ..Notes::default() });
+    match settle_page(context, account, &[change], &[]).await?.pop().flatten() {
+        Some(settled) if !settled.changed => rewrite_task(context, account, &settled.order, progress.tried()).await,
+        Some(_) | None => Ok(()),
+    }
 }

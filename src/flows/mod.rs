@@ -36,6 +36,8 @@ pub mod setup;
 pub mod statement;
 pub mod submit;
 pub mod tenant;
+pub mod time;
+pub mod verify;
 pub mod web;
 pub mod work;
 

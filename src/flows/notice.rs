@@ -9,6 +9,7 @@ use super::tenant::tenant;
 use crate::domain::ids::{MerchantId, TradeId};
 use crate::domain::order::Provider;
 use crate::domain::report::{Channel, Evidence, Report, Says};
+use crate::faults::{Point, point};
 use crate::providers::Subject;
 use crate::store::feeds::{self, FeedKey};
 use crate::store::{orders, tasks};
@@ -27,6 +28,7 @@ pub async fn receive(context: &Context, provider: Provider, capability: &str, ev
         Ok(Subject::Incoming(number)) => {
             let feed = FeedKey { merchant_id: merchant, provider };
             feeds::hasten(&mut *context.db.get().await?, feed, Some(number), context.clock.now()).await?;
+            point(Point::NoticeHastened);
             context.wake.feed.notify_one();
         }
         Err(why) => {
@@ -54,7 +56,9 @@ async fn about_order(
     let id = order.id;
     let report = Report { channel: Channel::Callback, proven: false, says: Says::Nothing, evidence: Some(evidence) };
     settle(context, &account, order, report, Notes::default()).await?;
+    point(Point::NoticeKept);
     tasks::hasten(&mut *context.db.get().await?, merchant, id, context.clock.now()).await?;
+    point(Point::NoticeHastened);
     context.wake.poll.notify_one();
     Ok(())
 }

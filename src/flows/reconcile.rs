@@ -23,8 +23,9 @@ use super::page;
 use super::tenant::{ProviderAccount, tenant};
 use crate::domain::finding::Finding;
 use crate::domain::ids::{MerchantId, RunId};
-use crate::domain::order::Provider;
+use crate::domain::order::{Provider, Way};
 use crate::domain::reconciliation::Leg;
+use crate::faults::{Point, point};
 use crate::store::reconciliations::{self, ClosedRow, Counts, FoundRow, PageWrite};
 pub use crate::store::reconciliations::{RunRow, Wish};
 use crate::store::{accounts, discrepancies};
@@ -183,7 +184,9 @@ async fn one_page(context: &Context, account: &ProviderAccount, run: &RunRow) ->
     let leg = run.leg()?;
     let page = match leg {
         _ if !walks(account, leg) => Page::default(),
-        Leg::ToAddress | Leg::ToUser | Leg::BetweenUsers => orders::by_our_ids(context, account, run, leg).await?,
+        Leg::ToAddress => orders::by_our_ids(context, account, run, Way::ToAddress).await?,
+        Leg::ToUser => orders::by_our_ids(context, account, run, Way::ToUser).await?,
+        Leg::BetweenUsers => orders::by_our_ids(context, account, run, Way::BetweenUsers).await?,
         Leg::Deposits => orders::by_their_numbers(context, account, run).await?,
         Leg::Movements => movements::listed(context, account, run).await?,
         Leg::Balances => balances::asked(context, account, run).await?,
@@ -223,7 +226,9 @@ async fn write(context: &Context, run: &RunRow, leg: Option<Leg>, page: Page) ->
         now,
         leased_until: now + context.timing.lease,
     };
+    point(Point::ReconcileCompared);
     let written = reconciliations::write_page(&mut *context.db.get().await?, &write).await?;
+    point(Point::ReconcileWritten);
     if !found.is_empty() || !closed.is_empty() {
         context.wake.deliver.notify_one();
     }

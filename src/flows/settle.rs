@@ -23,6 +23,7 @@ use crate::domain::receipt::Progress;
 use crate::domain::recovery;
 use crate::domain::report::{Channel, Evidence, Report, Says};
 use crate::domain::status::{Deposit, Payout, Refusal, State};
+use crate::faults::{Bug, Point, planted, point};
 use crate::store::record::{Bond, Record, ReportRow, TaskWrite, record};
 pub use crate::store::record::{Homeless, Version};
 use crate::store::{orders, timeline};
@@ -146,7 +147,9 @@ async fn write_page(
     let entries: Vec<Option<Entry>> = pairs().map(|(change, heard)| entry(change, heard, now)).collect();
     let write = |((change, heard), entry)| write(context, account, change, heard, entry, now);
     let records = pairs().zip(entries.iter().map(Option::as_ref)).map(write).collect::<Result<Vec<_>, _>>()?;
+    point(Point::SettleWriting);
     let written = record(&context.db, &records, homeless, bond).await?;
+    point(Point::SettleWritten);
     drop(records);
     let Some(written) = written else { return Ok(None) };
     context.wake.deliver.notify_one();
@@ -238,6 +241,9 @@ fn task(
         return TaskWrite::Leave;
     }
     let progress = notes.progress.unwrap_or_default();
+    if planted(Bug::DoubtIsForgotten) && heard.order.doubts > 0 {
+        return TaskWrite::Remove;
+    }
     match Task::next(&heard.order, account.wallet.capabilities, progress, &context.timing, now) {
         Some(task) => TaskWrite::Set(task, progress, lease),
         None => TaskWrite::Remove,

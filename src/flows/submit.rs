@@ -20,6 +20,7 @@ use crate::domain::order::{Destination, Kind, NextAction, Order, Way};
 use crate::domain::recovery::{Permit, Progress};
 use crate::domain::report::{Channel, Code, Outcome, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Payout, State};
+use crate::faults::{Point, point};
 use crate::providers::{Answer, MoneyCall, Side};
 use crate::store::customers;
 use crate::store::links::{self, LinkKey};
@@ -54,6 +55,7 @@ pub async fn send(context: &Context, account: &ProviderAccount, order: Order, pe
     let Some((order, attempt, deadline)) = claim(context, account, order, permit, progress).await? else { return Ok(()) };
     let call = money_call(context, &order, deadline)?;
     let answer = pay(account, &order, &call, token.as_ref()).await;
+    point(Point::SubmitAnswered);
     record(context, account, order, attempt, answer, progress).await?;
     Ok(())
 }
@@ -151,6 +153,7 @@ pub async fn offer(
         Some(port) => port.offer(&call, payer).await,
         None => unable(),
     };
+    point(Point::SubmitAnswered);
     if matches!(&answer.outcome, Outcome::Refused(code) if code.code == "link_expired") {
         answer.outcome = after_refused_token(context, account, &order, answer.outcome).await?;
     }
@@ -161,6 +164,7 @@ pub async fn offer(
         coin.clone_from(&order.coin);
         let (merchant, now, mut connection) = (order.merchant_id, context.clock.now(), context.db.get().await?);
         let coin = (order.provider_coin_id.as_str(), order.coin.as_str());
+        point(Point::AddressGiven);
         customers::remember_address(&mut connection, merchant, customer, order.provider, coin.0, coin.1, address, now).await?;
     }
     record(context, account, order, attempt, answer, progress).await
@@ -231,7 +235,9 @@ async fn claim(
     let until = context.clock.now() + context.timing.lease;
     let report = Report { channel: Channel::Gateway, proven: true, says: Says::Attempt(permit), evidence: None };
     let notes = Notes { opens: Some((attempt, until)), progress: Some(progress), ends: None };
+    point(Point::SubmitClaiming);
     let claimed = settle_page(context, account, &[Change::new(order, report, notes)], &[]).await?.pop().flatten();
+    point(Point::SubmitClaimed);
     Ok(claimed.filter(|claimed| claimed.refusal.is_none()).map(|claimed| (claimed.order, attempt, deadline)))
 }
 
@@ -263,7 +269,9 @@ async fn record(
         evidence: answer.evidence,
     };
     let notes = Notes { ends: Some(attempt), progress: Some(progress), opens: None };
-    Ok(settle(context, account, order, report, notes).await?.order)
+    let settled = settle(context, account, order, report, notes).await?;
+    point(Point::SubmitRecorded);
+    Ok(settled.order)
 }
 
 /// What every call about an order carries.

@@ -176,6 +176,14 @@ impl Caller {
         By::key(self.key, &self.name, request_id)
     }
 
+    /// Whether the key is good now, and from there.
+    fn is_live(&self, now: time::OffsetDateTime, address: Option<IpAddr>) -> bool {
+        let live = self.expires_at.is_none_or(|end| now < end);
+        let here =
+            self.networks.is_empty() || address.is_some_and(|address| self.networks.iter().any(|network| network.contains(&address)));
+        live && here
+    }
+
     /// Whether the key may do this.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
@@ -236,28 +244,27 @@ pub async fn tenant(context: &Context, merchant: MerchantId) -> Result<Arc<Tenan
     Ok(tenant)
 }
 
+/// The caller whose key this is, if that was asked lately; `Some(None)` if it is no live key, or not from this address.
+pub fn remembered(context: &Context, key: &SecretString, address: Option<IpAddr>) -> Option<Option<Caller>> {
+    let hashes = hashes(context, key);
+    let caller = context.tenants.callers.get(hashes.first()?, context.clock.instant(), MEMORY)?;
+    Some(caller.filter(|caller| caller.is_live(context.clock.now(), address)))
+}
+
 /// The caller whose key this is; `None` if it is no live key, or not from this address.
 pub async fn authenticate(context: &Context, key: &SecretString, address: Option<IpAddr>) -> Result<Option<Caller>, FlowError> {
     let now = context.clock.instant();
-    let hashes = context.vault.tags(super::setup::API_KEY, key.expose_secret().as_bytes());
-    let remembered = context.tenants.callers.get(&hashes[0], now, MEMORY);
-    let caller = match remembered {
-        Some(caller) => caller,
-        None => {
-            let all: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
-            let row = keys::by_hash(&mut *context.db.get().await?, &all).await?;
-            let caller = row.as_ref().map(caller);
-            context.tenants.callers.put(hashes[0], caller.clone(), now);
-            caller
-        }
-    };
-    let wall = context.clock.now();
-    Ok(caller.filter(|caller| {
-        let live = caller.expires_at.is_none_or(|end| wall < end);
-        let here =
-            caller.networks.is_empty() || address.is_some_and(|address| caller.networks.iter().any(|network| network.contains(&address)));
-        live && here
-    }))
+    let hashes = hashes(context, key);
+    let all: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
+    let row = keys::by_hash(&mut *context.db.get().await?, &all).await?;
+    let caller = row.as_ref().map(caller);
+    context.tenants.callers.put(hashes[0], caller.clone(), now);
+    Ok(caller.filter(|caller| caller.is_live(context.clock.now(), address)))
+}
+
+/// What a key is kept as: with the present key of the vault first.
+fn hashes(context: &Context, key: &SecretString) -> Vec<[u8; 32]> {
+    context.vault.tags(super::setup::API_KEY, key.expose_secret().as_bytes())
 }
 
 fn caller(row: &keys::KeyRow) -> Caller {

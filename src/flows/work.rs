@@ -12,6 +12,7 @@ use crate::domain::ids::AttemptId;
 use crate::domain::order::Order;
 use crate::domain::recovery::Progress;
 use crate::domain::report::{Channel, Outcome, Report, Says};
+use crate::faults::{Bug, Point, planted, point};
 use crate::store::{orders, tasks, timeline};
 
 /// Tasks claimed at once.
@@ -25,10 +26,11 @@ pub async fn work(context: &Context, work: Work, stop: &CancellationToken) -> Re
     let mut done = 0;
     while !stop.is_cancelled() {
         let now = context.clock.now();
-        let claimed = tasks::claim(&mut *context.db.get_by_keys().await?, work, now, now + context.timing.lease, BATCH).await?;
+        let claimed = tasks::claim(&mut *context.db.get().await?, work, now, now + context.timing.lease, BATCH).await?;
         if claimed.is_empty() {
             break;
         }
+        point(Point::TaskClaimed);
         done += claimed.len();
         let ids: Vec<_> = claimed.iter().map(|task| (task.merchant_id, task.order_id)).collect();
         let found = orders::by_ids(&mut *context.db.get().await?, &ids).await?;
@@ -60,10 +62,18 @@ pub async fn account_of(context: &Context, order: &Order) -> Result<ProviderAcco
 pub async fn write_off_lost_attempt(context: &Context, account: &ProviderAccount, order: &Order) -> Result<Option<Order>, FlowError> {
     let attempts = timeline::attempts(&mut *context.db.get().await?, order.merchant_id, order.id).await?;
     let Some(lost) = attempts.into_iter().find(|attempt| attempt.state == "open") else { return Ok(None) };
-    let outcome = Outcome::Unknown("the process that sent it stopped before it could write down the answer".to_owned());
+    let why = "the process that sent it stopped before it could write down the answer".to_owned();
+    let outcome = if planted(Bug::LostCallNeverLeft) { Outcome::NotSent(why) } else { Outcome::Unknown(why) };
+    point(Point::TaskWritingOff);
     let report = Report { channel: Channel::Gateway, proven: true, says: Says::Answer { outcome, late: false }, evidence: None };
     let notes = Notes { ends: Some(AttemptId(lost.attempt_id)), progress: Some(Progress::default()), opens: None };
     Ok(Some(settle(context, account, order.clone(), report, notes).await?.order))
+}
+
+/// Whether a call about an order is open, or was lost.
+pub async fn has_open_call(context: &Context, order: &Order) -> Result<bool, FlowError> {
+    let attempts = timeline::attempts(&mut *context.db.get().await?, order.merchant_id, order.id).await?;
+    Ok(attempts.iter().any(|attempt| attempt.state == "open"))
 }
 
 /// An order that needs no work keeps its task while a call is open. If nobody can be working on that call any more, it is

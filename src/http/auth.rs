@@ -17,7 +17,7 @@ use super::{detached, request_id};
 use crate::domain::audit::By;
 use crate::domain::ids::MerchantId;
 use crate::flows::Context;
-use crate::flows::tenant::{Caller, Scope, authenticate};
+use crate::flows::tenant::{Caller, Scope, authenticate, remembered};
 
 /// A caller whose key may do what `S` needs.
 #[derive(Debug)]
@@ -111,7 +111,11 @@ async fn caller(request: &HttpRequest) -> Result<Caller, Problem> {
         return Err(unauthorized());
     }
     let (context, key, address) = (context.clone(), SecretString::from(key), client_address(request));
-    let found = detached(async move { authenticate(&context, &key, address).await }).await?;
+    // Most keys are known: a task of its own is for the statement.
+    let found = match remembered(&context, &key, address) {
+        Some(found) => found,
+        None => detached(async move { authenticate(&context, &key, address).await }).await?,
+    };
     found.ok_or_else(unauthorized)
 }
 

@@ -21,6 +21,7 @@ use url::Url;
 
 use crate::domain::clock::Clock;
 use crate::domain::report::Evidence;
+use crate::faults::{Bug, Point, planted, point};
 
 /// Longer answers are not read: no provider has reason to send one.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -172,12 +173,16 @@ impl ProviderHttp {
 
     async fn send_once(&self, call: Call<'_>) -> Result<Sent, CallFailure> {
         let mut request = self.request(&call).map_err(|error| CallFailure::NotSent(describe(error)))?;
+        point(Point::ProviderSending);
         *request.timeout_mut() = Some(self.time_left(call.deadline)?);
         // Nothing may come between the look at the clock and this line.
         let response = self.client.execute(request).await.map_err(sort)?;
+        point(Point::ProviderSent);
         let status = response.status().as_u16();
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(Sent { status, body: read_body(response).await?, location })
+        let body = read_body(response).await?;
+        point(Point::ProviderRead);
+        Ok(Sent { status, body, location })
     }
 
     fn request(&self, call: &Call<'_>) -> Result<Request, reqwest::Error> {
@@ -203,7 +208,7 @@ impl ProviderHttp {
 /// Sorts a failure to get an answer's head. An error in connecting comes before the request is
 /// handed to a connection; an error of the builder before that.
 fn sort(error: reqwest::Error) -> CallFailure {
-    let unsent = error.is_builder() || error.is_connect();
+    let unsent = error.is_builder() || error.is_connect() || planted(Bug::SilenceIsUnsent);
     let why = describe(error);
     if unsent { CallFailure::NotSent(why) } else { CallFailure::Unknown(why) }
 }

@@ -209,6 +209,13 @@ impl Sandbox {
         lock(&self.core.world.books).calls().to_vec()
     }
 
+    /// Where the callback of an order goes, as its latest call said.
+    pub fn callback_url(&self, trade_id: &str) -> Option<String> {
+        let books = lock(&self.core.world.books);
+        let about = books.calls().iter().rev().filter(|call| call.trade_id.as_deref() == Some(trade_id));
+        about.filter_map(|call| call.params.get("server_uri")).next().cloned()
+    }
+
     /// How often an operation was called.
     pub fn calls(&self, operation: &str) -> usize {
         lock(&self.core.world.books).calls().iter().filter(|call| call.operation == operation).count()

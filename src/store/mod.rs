@@ -18,6 +18,7 @@ pub mod keys;
 pub mod link_requests;
 pub mod links;
 pub mod movements;
+pub mod news;
 pub mod orders;
 pub mod raw_inputs;
 pub mod receipts;
@@ -28,6 +29,7 @@ pub mod rows;
 pub mod tasks;
 pub mod timeline;
 pub mod tries;
+pub mod verify;
 pub mod webhook_queue;
 
 use std::time::Duration;
@@ -37,9 +39,7 @@ use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres};
-
-/// Two groups of tries, and the claims of two lines; the claims of tasks are short.
-const BY_KEYS: u32 = 4;
+use time::OffsetDateTime;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -47,8 +47,6 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: PgPool,
-    /// For claims and what ends them.
-    by_keys: PgPool,
     /// New orders, grouped.
     creations: orders::Creations,
     /// Reports of orders, grouped.
@@ -118,7 +116,6 @@ impl Db {
     /// Opens a pool. Connects at the first use.
     pub fn open(url: &SecretString, max_connections: u32, acquire_timeout: Duration) -> Result<Self, StoreError> {
         let options: PgConnectOptions = url.expose_secret().parse().map_err(StoreError::Refused)?;
-        let options = options.application_name("tillgate");
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(acquire_timeout)
@@ -135,21 +132,15 @@ impl Db {
                     Ok(true)
                 })
             })
-            .connect_lazy_with(options.clone());
+            .connect_lazy_with(options.application_name("tillgate"));
         let (creations, records) = (orders::creations(pool.clone(), acquire_timeout), record::records(pool.clone(), acquire_timeout));
-        let by_keys = by_keys(options.clone(), acquire_timeout);
-        let tries = tries::tries(by_keys.clone(), acquire_timeout);
-        Ok(Self { pool, by_keys, creations, records, tries })
+        let tries = tries::tries(pool.clone(), acquire_timeout);
+        Ok(Self { pool, creations, records, tries })
     }
 
     /// A connection of its own for one statement or a few.
     pub async fn get(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         Ok(self.pool.acquire().await?)
-    }
-
-    /// A connection for one statement of a worker that goes by keys alone.
-    pub async fn get_by_keys(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        Ok(self.by_keys.acquire().await?)
     }
 
     /// Brings the schema up to this program's. Safe to run by several processes at once.
@@ -186,27 +177,18 @@ impl Db {
         Ok(self.get().await?.ping().await?)
     }
 
+    /// What time it is there.
+    pub async fn time(&self) -> Result<OffsetDateTime, StoreError> {
+        Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *self.get().await?).await?)
+    }
+
     /// Waits for what is under way and closes all connections.
     pub async fn close(&self) {
         self.creations.finish().await;
         self.records.finish().await;
         self.tries.finish().await;
-        self.by_keys.close().await;
         self.pool.close().await;
     }
-}
-
-/// Connections for claims and for what is written about what was claimed. Their statements go by keys, and are planned so whatever
-/// the statistics say: these tables are empty in one minute and long in the next, and a plan that was made for an empty one, which
-/// reads and sorts all of it, would be kept until somebody analyses the table.
-fn by_keys(options: PgConnectOptions, acquire_timeout: Duration) -> PgPool {
-    const OFF: [&str; 6] = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "enable_sort", "jit"];
-    PgPoolOptions::new()
-        .max_connections(BY_KEYS)
-        .acquire_timeout(acquire_timeout)
-        .max_lifetime(Duration::from_mins(30))
-        .test_before_acquire(false)
-        .connect_lazy_with(options.options(OFF.map(|name| (name, "off"))))
 }
 
 async fn applied_migrations(connection: &mut PgConnection) -> Result<Vec<i64>, StoreError> {

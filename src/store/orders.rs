@@ -59,35 +59,6 @@ pub async fn by_ids(connection: &mut PgConnection, ids: &[(MerchantId, OrderId)]
     orders(rows)
 }
 
-/// Deposits that are not final of these customers in these coins, and these orders, in one statement.
-pub async fn deposits_for(
-    connection: &mut PgConnection,
-    merchant: MerchantId,
-    provider: &str,
-    (customers, provider_coins): (&[String], &[String]),
-    ids: &[Uuid],
-) -> Result<Vec<Order>, StoreError> {
-    let rows = sqlx::query_as!(
-        OrderRow,
-        "WITH wanted AS (
-             SELECT order_id FROM orders
-             WHERE merchant_id = $1 AND kind = 'deposit' AND NOT is_final AND provider = $2
-               AND (customer, provider_coin_id) IN (SELECT * FROM unnest($3::text[], $4::text[]))
-             UNION
-             SELECT unnest($5::uuid[])
-         )
-         SELECT o.* FROM wanted JOIN orders o ON o.merchant_id = $1 AND o.order_id = wanted.order_id",
-        merchant.0,
-        provider,
-        customers,
-        provider_coins,
-        ids,
-    )
-    .fetch_all(connection)
-    .await?;
-    orders(rows)
-}
-
 /// What a list shows. An absent field filters nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -120,7 +91,8 @@ pub async fn list(
         OrderRow,
         "SELECT * FROM orders
          WHERE merchant_id = $1 AND kind = $2
-           AND ($3::uuid IS NULL OR order_id < $3)
+           -- A bound of the index in every plan, also in one that was made before the cursor was known.
+           AND order_id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
            AND ($4::text[] IS NULL OR status = ANY($4))
            AND ($5::text IS NULL OR provider = $5)
            AND ($6::text IS NULL OR customer = $6)

@@ -1,6 +1,7 @@
 //! `receipts`: incoming movements, each counted once. Giving them to orders is the business of [`super::record`].
 
 use rust_decimal::Decimal;
+use serde::Deserialize;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use crate::domain::order::Provider;
 use crate::domain::receipt::Receipt;
 
 /// A row of `receipts`, with what belongs to it.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub struct ReceiptRow {
     pub merchant_id: Uuid,
     pub receipt_id: Uuid,
@@ -26,17 +27,23 @@ pub struct ReceiptRow {
     pub provider_user: Option<String>,
     pub coin: String,
     pub provider_coin_id: String,
+    #[serde(deserialize_with = "super::news::decimal")]
     pub amount: Decimal,
+    #[serde(deserialize_with = "super::news::maybe_decimal")]
     pub fee: Option<Decimal>,
     pub progress: String,
     pub address: Option<String>,
     pub txid: Option<String>,
     pub confirmations: Option<i32>,
+    #[serde(with = "time::serde::rfc3339::option")]
     pub seen_at: Option<OffsetDateTime>,
     pub revision: i32,
     pub unheard: bool,
+    #[serde(with = "time::serde::rfc3339::option")]
     pub unmatched_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
 }
 
@@ -64,32 +71,8 @@ impl ReceiptRow {
     }
 }
 
-/// Receipts of an account that nobody has heard of yet, oldest number first, at most `limit`.
-pub async fn unheard(
-    connection: &mut PgConnection,
-    merchant: MerchantId,
-    provider: Provider,
-    limit: i64,
-) -> Result<Vec<ReceiptRow>, StoreError> {
-    let rows = sqlx::query_as!(
-        ReceiptRow,
-        "SELECT r.merchant_id, r.receipt_id, r.provider, r.provider_receipt_id, r.order_id, NULL::text AS trade_id, r.customer, r.provider_user, r.coin,
-                r.provider_coin_id, r.amount, r.fee, r.progress, r.address, r.txid, r.confirmations, r.seen_at, r.revision, r.unheard, r.unmatched_at, r.created_at,
-                r.updated_at
-         FROM receipts r WHERE r.merchant_id = $1 AND r.provider = $2 AND r.unheard
-         ORDER BY length(r.provider_receipt_id), r.provider_receipt_id
-         LIMIT $3",
-        merchant.0,
-        provider.to_string(),
-        limit,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows)
-}
-
-/// The receipts of these orders, in one statement. Whoever adds them up reads the orders first: then a receipt that came
-/// in between is seen by the order's sequence.
+/// The receipts of these orders, in one statement. Whoever adds them up reads the orders first, or with them: then a receipt
+/// that came in between is seen by the order's sequence.
 pub async fn of_orders(connection: &mut PgConnection, merchant: MerchantId, orders: &[OrderId]) -> Result<Vec<ReceiptRow>, StoreError> {
     let orders: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
     let rows = sqlx::query_as!(

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::rows::parsed;
-use crate::domain::ids::{DiscrepancyId, EventId, MerchantId, RunId};
+use crate::domain::ids::{MerchantId, RunId};
 use crate::domain::order::Provider;
 use crate::domain::reconciliation::Leg;
 
@@ -222,20 +222,6 @@ pub struct ClosedRow {
     pub event_id: Uuid,
     /// Its body.
     pub event: String,
-}
-
-impl FoundRow {
-    /// Its id.
-    pub fn id(&self) -> DiscrepancyId {
-        DiscrepancyId(self.discrepancy_id)
-    }
-}
-
-impl ClosedRow {
-    /// The event's id.
-    pub fn event(&self) -> EventId {
-        EventId(self.event_id)
-    }
 }
 
 /// What a page counted.

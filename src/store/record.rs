@@ -135,7 +135,7 @@ pub fn records(pool: PgPool, patience: Duration) -> Records {
         let pool = pool.clone();
         async move {
             let page = Page { rows: document(&rows), heard: document(&[]), receipts: 0, bond: Bond::Each };
-            let written = write(&mut *pool.acquire().await?, page).await?.unwrap_or_default();
+            let written = write(&mut *pool.acquire().await?, &page).await?.unwrap_or_default();
             Ok(orders.iter().map(|order| written.contains(order)).collect())
         }
         .boxed()
@@ -163,7 +163,8 @@ pub async fn record(db: &Db, records: &[Record<'_>], homeless: &[Homeless], bond
         .map(|heard| row(&heard))
         .collect::<Result<Vec<_>, _>>()?;
     let receipts = i64::try_from(heard.len()).unwrap_or(i64::MAX);
-    write(&mut *db.get().await?, Page { rows: document(&rows), heard: document(&heard), receipts, bond }).await
+    let page = Page { rows: document(&rows), heard: document(&heard), receipts, bond };
+    write(&mut *db.get().await?, &page).await
 }
 
 /// What one statement writes.
@@ -176,7 +177,7 @@ struct Page {
     bond: Bond,
 }
 
-async fn write(connection: &mut PgConnection, page: Page) -> Result<Option<Vec<OrderId>>, StoreError> {
+async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<OrderId>>, StoreError> {
     let written = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (

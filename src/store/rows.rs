@@ -1,6 +1,7 @@
 //! Rows as the tables hold them, and the way back to the domain's types.
 
 use rust_decimal::Decimal;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -13,7 +14,7 @@ use crate::domain::order::{Kind, Order};
 use crate::domain::status::State;
 
 /// A row of `orders`, whole.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub struct OrderRow {
     pub merchant_id: Uuid,
     pub order_id: Uuid,
@@ -26,10 +27,15 @@ pub struct OrderRow {
     pub coin: String,
     pub provider_coin_id: String,
     pub decimals: i32,
+    #[serde(deserialize_with = "super::news::decimal")]
     pub amount: Decimal,
+    #[serde(deserialize_with = "super::news::decimal")]
     pub tolerance: Decimal,
+    #[serde(deserialize_with = "super::news::decimal")]
     pub amount_received: Decimal,
+    #[serde(deserialize_with = "super::news::decimal")]
     pub amount_confirmed: Decimal,
+    #[serde(deserialize_with = "super::news::maybe_decimal")]
     pub fee: Option<Decimal>,
     pub late: bool,
     pub customer: Option<String>,
@@ -43,13 +49,19 @@ pub struct OrderRow {
     pub failure: Option<Value>,
     pub claim: Option<Value>,
     pub doubts: i16,
+    #[serde(with = "time::serde::rfc3339::option")]
     pub doubt_since: Option<OffsetDateTime>,
     pub is_final: bool,
+    #[serde(with = "time::serde::rfc3339::option")]
     pub final_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     pub metadata: Option<Value>,
+    #[serde(deserialize_with = "super::news::bytes")]
     pub fingerprint: Vec<u8>,
+    #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
     pub return_url: Option<String>,
     pub retry: Option<Value>,

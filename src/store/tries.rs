@@ -61,7 +61,7 @@ pub enum Written {
 pub fn tries(pool: PgPool, patience: Duration) -> Tries {
     Group::new(patience, move |rows| {
         let (pool, document) = (pool.clone(), document(rows));
-        async move { write(&mut *pool.acquire().await?, document).await }.boxed()
+        async move { write(&mut *pool.acquire().await?, &document).await }.boxed()
     })
 }
 
@@ -146,7 +146,7 @@ impl<'a> Row<'a> {
 }
 
 /// Writes tries, each whole or not at all. How an endpoint stands after several of its tries is what it would be after one by one.
-async fn write(connection: &mut PgConnection, document: String) -> Result<Vec<Written>, StoreError> {
+async fn write(connection: &mut PgConnection, document: &str) -> Result<Vec<Written>, StoreError> {
     let rows = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (

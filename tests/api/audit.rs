@@ -59,13 +59,16 @@ async fn rows(app: &TestApp) -> Vec<Value> {
 
 /// A person has to decide about an order; how it came to that is no matter here.
 async fn put_under_review(app: &TestApp, trade_id: &str) {
-    for table in ["orders", "steps"] {
-        let sql = format!(
-            "UPDATE {table} t SET status = 'requires_review', stage = 'unproven' FROM orders o
-             WHERE o.trade_id = $1 AND t.merchant_id = o.merchant_id AND t.order_id = o.order_id AND t.sequence = o.sequence"
-        );
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(trade_id).execute(&mut app.database().await).await.expect("an update");
-    }
+    let sql = "WITH o AS (
+                   UPDATE orders SET status = 'requires_review', stage = 'unproven', sequence = sequence + 1 WHERE trade_id = $1 RETURNING *
+               ), s AS (
+                   INSERT INTO steps (merchant_id, order_id, sequence, status, stage, channel, reason, created_at)
+                   SELECT merchant_id, order_id, sequence, status, stage, 'gateway', 'nobody can tell', updated_at FROM o
+               )
+               INSERT INTO events (merchant_id, event_id, event_type, order_id, sequence, body, created_at)
+               SELECT merchant_id, (left(first_id_at(updated_at)::text, 15) || right(order_id::text, 21))::uuid, kind || '.' || status, order_id,
+                      sequence, '{}', updated_at FROM o";
+    sqlx::query(sql).bind(trade_id).execute(&mut app.database().await).await.expect("an update");
 }
 
 /// Does what a route is for. Gives the answer, and the reason that was given.
@@ -202,7 +205,7 @@ async fn what_is_done_by_hand_is_told_with_who_what_before_after_why_and_the_req
     }
     let merchant =
         MerchantId(sqlx::query_scalar("SELECT merchant_id FROM merchants").fetch_one(&mut app.database().await).await.expect("one"));
-    let head = audit::verify(&app.context, merchant, None).await.expect("the log can be read").expect("the chain is whole");
+    let head = audit::verify(&app.context.db, merchant, None).await.expect("the log can be read").expect("the chain is whole");
     assert_eq!(head.position, app.count("audit_log").await);
     // Nothing in it opens anything.
     let log: String =
@@ -346,7 +349,7 @@ async fn merchant_of(app: &TestApp) -> MerchantId {
 }
 
 async fn verify(app: &TestApp) -> Result<Chain, Broken> {
-    audit::verify(&app.context, merchant_of(app).await, None).await.expect("the log can be read")
+    audit::verify(&app.context.db, merchant_of(app).await, None).await.expect("the log can be read")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -377,7 +380,7 @@ async fn many_changes_at_once_make_one_chain_without_gap_or_fork() {
     assert!(meanwhile.iter().all(Result::is_ok), "a check while rows are added: {meanwhile:?}");
     let after = verify(&app).await.expect("it is whole");
     assert_eq!(after.position, before.position + 40);
-    assert_eq!(audit::verify(&app.context, merchant_of(&app).await, Some(before)).await.expect("the log can be read"), Ok(after));
+    assert_eq!(audit::verify(&app.context.db, merchant_of(&app).await, Some(before)).await.expect("the log can be read"), Ok(after));
     app.finish().await;
 }
 
@@ -463,7 +466,7 @@ async fn a_forgery_by_whoever_owns_the_tables_is_found() {
     );
     tamper(&mut database, &back).await;
     assert!(verify(&app).await.is_ok());
-    let broken = audit::verify(&app.context, merchant, Some(head)).await.expect("the log can be read").expect_err("it was longer");
+    let broken = audit::verify(&app.context.db, merchant, Some(head)).await.expect("the log can be read").expect_err("it was longer");
     assert_eq!(broken, Broken::Cut { first: last, head: last });
     let forged = format!(
         "DELETE FROM audit_log WHERE position = {p}; UPDATE audit_heads SET position = {q}, hash = (SELECT hash FROM audit_log WHERE position = {q})",
@@ -474,7 +477,7 @@ async fn a_forgery_by_whoever_owns_the_tables_is_found() {
     let again = "INSERT INTO audit_log SELECT * FROM kept WHERE position >= ".to_owned() + &(last - 1).to_string();
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("UPDATE kept SET reason = 'x'; {again}"))).execute(&mut database).await.expect("rows");
     assert!(verify(&app).await.is_ok());
-    let broken = audit::verify(&app.context, merchant, Some(head)).await.expect("the log can be read").expect_err("it is another one");
+    let broken = audit::verify(&app.context.db, merchant, Some(head)).await.expect("the log can be read").expect_err("it is another one");
     assert!(matches!(broken, Broken::NotAsExpected { position, .. } if position == last), "{broken}");
     app.finish().await;
 }

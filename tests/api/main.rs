@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+#[path = "../checker/mod.rs"]
+mod checker;
+
 mod audit;
 mod auth;
 mod bad_input;
@@ -10,6 +13,7 @@ mod browser;
 mod callbacks;
 mod customers;
 mod evidence;
+mod gates;
 mod harness;
 mod hicoin;
 mod idempotency;
@@ -22,5 +26,6 @@ mod reconciliation;
 mod recovery;
 mod shapes;
 mod statement;
+mod verify;
 mod webhooks;
 mod youliao;

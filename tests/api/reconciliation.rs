@@ -26,7 +26,7 @@ async fn start() -> World {
 }
 
 /// Begins a run over the last day.
-async fn begin(app: &TestApp, provider: Provider, repair: bool) -> RunRow {
+pub async fn begin(app: &TestApp, provider: Provider, repair: bool) -> RunRow {
     let to = app.clock.now();
     let merchant = merchant_id(app, "acme").await;
     let wish = Wish { merchant, provider, from: to - time::Duration::days(2), to, repair, asked_by: "a test" };
@@ -71,7 +71,7 @@ fn alter(world: &World, alteration: HicoinAlteration) {
 }
 
 /// All is done, and old enough for lists to show it.
-async fn all_is_done(world: &World) {
+pub async fn all_is_done(world: &World) {
     for _ in 0..8 {
         world.pass(60).await;
     }

@@ -102,7 +102,7 @@ async fn every_movement_is_a_row_and_the_days_make_the_whole() {
     app.sandbox.hicoin_abnormal(None, two).expect("a deposit");
     hear_of(app, two).await;
     // FOMO's answer to a payout names no fee. Somebody learns of it later.
-    let learned = "UPDATE orders SET fee = 0.5, updated_at = $1 WHERE trade_id = 'p-fomo'";
+    let learned = "UPDATE orders SET fee = 0.5, amount_received = 12, updated_at = $1 WHERE trade_id = 'p-fomo'";
     let later = app.clock.now() + Duration::from_secs(1);
     sqlx::query(learned).bind(later).execute(&mut app.database().await).await.expect("an update");
     app.advance(Duration::from_hours(24));

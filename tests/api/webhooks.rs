@@ -6,7 +6,7 @@ mod event_feed;
 mod fairness;
 mod load;
 mod order;
-mod receiver;
+pub mod receiver;
 mod replay;
 mod retention;
 mod wrong;

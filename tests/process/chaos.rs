@@ -40,6 +40,7 @@ pub struct Signs {
 }
 
 /// Numbers that look random and are the same for the same seed (SplitMix64).
+#[derive(Debug)]
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -59,7 +60,7 @@ impl Dice {
         pass(Duration::from_millis(self.between(0, most))).boxed_local()
     }
 
-    fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+    pub fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         &all[usize::try_from(self.between(0, all.len() as u64)).expect("an index")]
     }
 

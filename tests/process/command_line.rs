@@ -357,12 +357,25 @@ async fn the_audit_log_is_followed_from_the_command_line() {
     .await;
     succeeds(&house.run(&["audit", "verify"]).await);
     fails_naming(&house.run(&expect).await, "removed");
+    let name: String =
+        sqlx::query_scalar("SELECT actor_name FROM audit_log WHERE position = 2").fetch_one(&mut database).await.expect("a row");
     execute(
         &mut database,
         "DO $$ BEGIN SET LOCAL session_replication_role = replica; UPDATE audit_log SET actor_name = 'eve' WHERE position = 2; END $$",
     )
     .await;
     fails_naming(&house.run(&["audit", "verify"]).await, "acme: position 2: altered");
+    let named = house.run(&["verify"]).await;
+    assert_eq!(named.code, Some(3), "{}", all(&named));
+    assert!(named.out.contains("audit_log_is_whole (I21)  acme audit log: position 2: altered"), "{}", all(&named));
+    // Every house is whole in the end.
+    execute(
+        &mut database,
+        "DO $$ BEGIN SET LOCAL session_replication_role = replica; UPDATE audit_log SET actor_name = 'NAME' WHERE position = 2; END $$"
+            .replace("NAME", &name)
+            .as_str(),
+    )
+    .await;
     house.close().await;
 }
 

@@ -61,8 +61,20 @@ impl House {
 
     /// What happened to an order, for messages.
     pub async fn story(&self, trade_id: &str) -> String {
+        let receipts: Vec<String> = sqlx::query_scalar(
+            "SELECT concat_ws(' ', 'receipt', r.provider_receipt_id, r.created_at, r.amount::real, r.progress, coalesce(o.trade_id, 'nobody''s'))
+             FROM receipts r LEFT JOIN orders o USING (merchant_id, order_id) ORDER BY r.created_at",
+        )
+        .fetch_all(&mut *self.eyes.lock().await)
+        .await
+        .expect("receipts");
+        format!("{}\n{}", self.story_of(trade_id).await, receipts.join("\n"))
+    }
+
+    /// The same, without what has come in.
+    pub async fn story_of(&self, trade_id: &str) -> String {
         let attempts: Vec<String> = sqlx::query_scalar(
-            "SELECT concat_ws(' ', 'attempt', a.started_at, a.ended_at, a.state, a.detail) FROM attempts a JOIN orders USING (merchant_id, order_id)
+            "SELECT concat_ws(' ', 'attempt', a.started_at, a.ended_at, a.state, a.leased_until, a.detail, t.work, t.due_at, t.leased_until) FROM attempts a JOIN orders USING (merchant_id, order_id) LEFT JOIN tasks t USING (merchant_id, order_id)
              WHERE trade_id = $1 ORDER BY a.started_at",
         )
         .bind(trade_id)
@@ -77,16 +89,17 @@ impl House {
         .fetch_all(&mut *self.eyes.lock().await)
         .await
         .expect("steps");
-        let receipts: Vec<String> = sqlx::query_scalar(
-            "SELECT concat_ws(' ', 'receipt', r.provider_receipt_id, r.created_at, r.amount::real, r.progress, coalesce(o.trade_id, 'nobody''s'))
-             FROM receipts r LEFT JOIN orders o USING (merchant_id, order_id) ORDER BY r.created_at",
+        let reports: Vec<String> = sqlx::query_scalar(
+            "SELECT concat_ws(' ', 'report', r.received_at, r.channel, r.verdict, r.summary) FROM reports r JOIN orders USING (merchant_id, order_id)
+             WHERE trade_id = $1 ORDER BY r.received_at",
         )
+        .bind(trade_id)
         .fetch_all(&mut *self.eyes.lock().await)
         .await
-        .expect("receipts");
+        .expect("reports");
         let calls = self.sandbox.call_log().into_iter().filter(|call| call.trade_id.as_deref() == Some(trade_id));
         let calls: Vec<String> = calls.map(|call| format!("call {} {}", call.at_ms, call.operation)).collect();
-        [attempts, steps, receipts, calls].concat().join("\n")
+        [attempts, steps, reports, calls].concat().join("\n")
     }
 
     /// Waits until a gateway has nothing left to do: no call is open, and no final order has a task.

@@ -84,7 +84,7 @@ impl House {
     /// There is money to pay out: the merchant's, and Ada's.
     pub fn fund_hicoin(&self) {
         for uid in [HicoinApp::default().uid, ADA_UID] {
-            self.sandbox.set_hicoin_balance(None, uid, "ETH", Decimal::from(1000)).expect("a balance");
+            self.sandbox.set_hicoin_balance(None, uid, "ETH", Decimal::from(1_000_000)).expect("a balance");
         }
     }
 

@@ -57,7 +57,7 @@ pub struct Hook {
     pub base: String,
     /// Where webhooks go.
     pub url: String,
-    port: u16,
+    pub port: u16,
     shelf: Arc<Mutex<Shelf>>,
     /// Tells what those are answered that hang: all, or the request of this number.
     let_go: broadcast::Sender<(Option<usize>, u16)>,

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::database::{Lock, connect, execute, fresh_database};
 use crate::law::check_law;
 use crate::program::{Ended, Folder, Launch, Output, Program, until};
+use crate::proxy::{Proxy, Target};
 use crate::talk::{Answer, call, client_without_memory, deposit_wish, log_line, payout_wish};
 
 pub const USDT: &str = "5";
@@ -46,6 +47,7 @@ const TIMES: [(&str, &str); 11] = [
 pub enum At {
     Fomo,
     Hicoin,
+    Both,
 }
 
 /// Houses of all tests that are open at once: beyond that the machine is too slow for their times, and the database has no
@@ -65,6 +67,17 @@ impl Plan {
     pub const fn at(at: At) -> Self {
         Self { at, refuses_duplicates: true }
     }
+}
+
+/// What a house stands on, where that is not the ordinary ground.
+#[derive(Debug, Default)]
+pub struct Ground<'a> {
+    /// A database of its own, with the schema.
+    pub database: Option<String>,
+    /// Stands between gateways and wallets.
+    pub wallets: Option<&'a Proxy>,
+    /// FOMO calls back by itself, so many times faster than its document says.
+    pub calls_back: Option<u32>,
 }
 
 /// Everything that a test needs but the gateway itself.
@@ -130,10 +143,16 @@ impl House {
 
     /// A house as planned.
     pub async fn with(plan: Plan) -> Self {
+        Self::on(Ground::default(), plan).await
+    }
+
+    /// A house as planned, on this ground.
+    pub async fn on(ground: Ground<'_>, plan: Plan) -> Self {
         let place = OPEN.acquire().await.expect("it is never closed");
         let client = ClientSetup { client_secret: CLIENT_SECRET.to_owned(), wallet_pwd: WALLET_PWD.to_owned(), ..ClientSetup::default() };
         let options = Options {
-            manual_callbacks: true,
+            manual_callbacks: ground.calls_back.is_none(),
+            time_scale: ground.calls_back.unwrap_or(1),
             duplicate_check: plan.refuses_duplicates,
             clients: vec![client.clone()],
             hicoin_apps: vec![HicoinApp { app_secret: APP_SECRET.to_owned(), ..HicoinApp::default() }],
@@ -141,8 +160,19 @@ impl House {
             ..Options::default()
         };
         let sandbox = Sandbox::start(options).await.expect("the sandbox");
-        sandbox.set_merchant_balance(&client.client_id, USDT, Decimal::from(10_000));
-        let database = fresh_database().await;
+        sandbox.set_merchant_balance(&client.client_id, USDT, Decimal::from(1_000_000));
+        let database = match ground.database {
+            Some(database) => database,
+            None => fresh_database().await,
+        };
+        let behind = |url: &str| match ground.wallets {
+            Some(proxy) => {
+                let url: url::Url = url.parse().expect("an address");
+                proxy.leads_to(vec![Target::Port(url.port().expect("a port"))]);
+                format!("http://127.0.0.1:{}{}", proxy.port, url.path())
+            }
+            None => url.to_owned(),
+        };
         let mut house = Self {
             eyes: tokio::sync::Mutex::new(connect(&database).await),
             database,
@@ -157,7 +187,10 @@ impl House {
             outputs: Mutex::default(),
             _place: place,
         };
-        let file = house.folder.write("merchants.toml", &merchants(&house.sandbox, &client, plan));
+        let file = house.folder.write(
+            "merchants.toml",
+            &merchants(&behind(&house.sandbox.fomo_base_url()), &behind(&house.sandbox.hicoin_base_url()), &client, plan),
+        );
         let applied = house.run(&["merchant", "apply", &file.display().to_string()]).await;
         assert_eq!(applied.code, Some(0), "{}", applied.err);
         house.key = house.make_key("admin").await;
@@ -166,7 +199,7 @@ impl House {
                 let session = house.sandbox.create_user(ADA, "Ada", &[(USDT, Decimal::from(1000))]);
                 house.secrets().push(session);
             }
-            At::Hicoin => house.fund_hicoin(),
+            At::Hicoin | At::Both => house.fund_hicoin(),
         }
         house
     }
@@ -239,7 +272,7 @@ impl House {
         let gateway = self.serve_with(role, &[&[("TILLGATE__DATABASE__MAX_CONNECTIONS", "1")], variables].concat()).await;
         match self.plan.at {
             At::Fomo => self.warm_up_at_fomo().await,
-            At::Hicoin => self.warm_up_at_hicoin().await,
+            At::Hicoin | At::Both => self.warm_up_at_hicoin().await,
         }
         if let Some(other) = other {
             other.program.kill().await;
@@ -318,7 +351,8 @@ impl House {
         self.sandbox.stop().await;
     }
 
-    fn check_secrets(&self) {
+    /// No process has told a secret.
+    pub fn check_secrets(&self) {
         let secrets = self.secrets();
         for (name, output) in self.outputs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             for text in [output.out(), output.err()] {
@@ -337,21 +371,23 @@ pub async fn watched(name: String, case: impl Future<Output = ()>) -> Option<Str
 }
 
 /// The merchant's file; the secrets come from the environment.
-fn merchants(sandbox: &Sandbox, client: &ClientSetup, plan: Plan) -> String {
-    let account = match plan.at {
-        At::Fomo => format!(
-            "[merchant.fomo]\nbase_url = \"{}\"\nclient_id = \"{}\"\nclient_secret = {{ env = \"ACME_FOMO_SECRET\" }}\n\
-             wallet_pwd = {{ env = \"ACME_FOMO_PWD\" }}\nredirect_uri = \"{}\"\n",
-            sandbox.fomo_base_url(),
-            client.client_id,
-            client.redirect_uri,
-        ),
-        At::Hicoin => format!(
-            "[merchant.hicoin]\nbase_url = \"{}\"\napp_id = \"{}\"\napp_secret = {{ env = \"ACME_HICOIN_SECRET\" }}\npayout_uid = \"{}\"\n",
-            sandbox.hicoin_base_url(),
-            HicoinApp::default().app_id,
-            HicoinApp::default().uid,
-        ),
+fn merchants(fomo_url: &str, hicoin_url: &str, client: &ClientSetup, plan: Plan) -> String {
+    let trust = plan.refuses_duplicates;
+    let fomo = format!(
+        "[merchant.fomo]\nbase_url = \"{fomo_url}\"\nclient_id = \"{}\"\nclient_secret = {{ env = \"ACME_FOMO_SECRET\" }}\n\
+         wallet_pwd = {{ env = \"ACME_FOMO_PWD\" }}\nredirect_uri = \"{}\"\ntrust_duplicate_refusal = {trust}\n",
+        client.client_id, client.redirect_uri,
+    );
+    let hicoin = format!(
+        "[merchant.hicoin]\nbase_url = \"{hicoin_url}\"\napp_id = \"{}\"\napp_secret = {{ env = \"ACME_HICOIN_SECRET\" }}\n\
+         payout_uid = \"{}\"\ntrust_duplicate_refusal = {trust}\n",
+        HicoinApp::default().app_id,
+        HicoinApp::default().uid,
+    );
+    let accounts = match plan.at {
+        At::Fomo => fomo,
+        At::Hicoin => hicoin,
+        At::Both => fomo + &hicoin,
     };
-    format!("[[merchant]]\nname = \"acme\"\n{account}trust_duplicate_refusal = {}\n", plan.refuses_duplicates)
+    format!("[[merchant]]\nname = \"acme\"\n{accounts}")
 }

@@ -4,6 +4,10 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod campaign;
+#[path = "../checker/mod.rs"]
+mod checker;
+
 mod chaos;
 mod command_line;
 mod database;
@@ -26,10 +30,12 @@ mod pause_hicoin;
 mod pause_incoming;
 mod pause_webhooks;
 mod program;
+mod proxy;
 mod reconcile_command;
 mod report_command;
 mod rolling_webhooks;
 mod stop;
 mod talk;
 mod told;
+mod verify_command;
 mod webhook_command;

@@ -146,6 +146,19 @@ impl Program {
         Ended { code, out: self.output.out(), err: self.output.err() }
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_some())
+    }
+
+    /// Waits for its end so long, then kills it.
+    pub async fn ends_within(mut self, time: Duration) -> Ended {
+        match tokio::time::timeout(time, self.child.wait()).await {
+            Ok(_) => self.end().await,
+            Err(_) => self.kill().await,
+        }
+    }
+
     /// `kill -9`.
     pub async fn kill(self) -> Ended {
         signal(self.pid, libc::SIGKILL);
@@ -220,6 +233,14 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// `kill -9` of a process that a process of ours has started. One that is gone is left alone.
+#[expect(unsafe_code, reason = "sending a signal is a system call without a safe form in std")]
+pub fn kill_process(pid: i32) {
+    assert!(pid > 1, "zero and negative numbers would mean groups of processes");
+    // SAFETY: kill takes two numbers and touches no memory of ours.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
 #[expect(unsafe_code, reason = "sending a signal is a system call without a safe form in std")]

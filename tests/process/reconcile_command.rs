@@ -4,7 +4,7 @@ use tillgate::sandbox::HicoinAlteration;
 
 use crate::hicoin::Way;
 use crate::house::{At, House, Plan};
-use crate::program::{Folder, Launch};
+use crate::program::{Folder, Launch, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_says_whether_both_sides_agree_and_what_to_do_where_they_do_not() {
@@ -42,6 +42,16 @@ async fn it_says_whether_both_sides_agree_and_what_to_do_where_they_do_not() {
         assert_eq!(refused.code, Some(1), "{args:?}");
         assert!(refused.err.contains(said), "{args:?}: {}", refused.err);
     }
+    // A gateway counts what is open when it starts, and each minute.
+    gateway.program.terminate();
+    assert_eq!(gateway.program.end().await.code, Some(0));
+    let gateway = house.serve("all").await;
+    until("what is open is measured by kind and age", async || {
+        let metrics = house.http.get(format!("{}/metrics", gateway.management)).send().await.ok()?.text().await.ok()?;
+        let line = metrics.lines().find(|line| line.starts_with("tillgate_discrepancies_open{") && line.ends_with(" 1"))?.to_owned();
+        ["kind=\"duplicate\"", "age=\"hour\""].iter().all(|label| line.contains(label)).then_some(())
+    })
+    .await;
     // The law at the end of each test wants nothing open.
     let open = house.get("/v1/discrepancies?status=open").await;
     let id = open.body["data"][0]["id"].as_str().expect("a discrepancy").to_owned();

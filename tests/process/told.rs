@@ -29,7 +29,12 @@ pub struct Endpoint {
 impl House {
     /// Tells the gateway of a receiver that wants everything.
     pub async fn endpoint(&self, hook: &Hook) -> Endpoint {
-        let made = self.post("/v1/webhook_endpoints", &json!({ "url": hook.url })).await;
+        self.endpoint_at(&hook.url).await
+    }
+
+    /// The same, with something between the two.
+    pub async fn endpoint_at(&self, url: &str) -> Endpoint {
+        let made = self.post("/v1/webhook_endpoints", &json!({ "url": url })).await;
         assert_eq!(made.status, 201, "{made:?}");
         self.keep_secret(made.text("secret"));
         self.keep_secret("token=canary");
@@ -74,6 +79,11 @@ impl House {
         })
         .await;
     }
+}
+
+/// Whether a request tells of a step of an order.
+pub fn is_about_an_order(got: &Got) -> bool {
+    serde_json::from_slice::<Value>(&got.body).is_ok_and(|body| body["sequence"].is_i64())
 }
 
 /// The order that a request is about, and the number of its step.

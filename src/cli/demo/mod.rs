@@ -86,9 +86,19 @@ async fn story(playground: &Playground, backend: &Backend) -> anyhow::Result<boo
     at_acme.push(acme.told(backend).await?);
 
     say("\norder                what happened            must be    is         executed");
-    let all = acme.rows(&at_acme).await? & kiosk.rows(&at_kiosk).await? & acme.all_told(backend).await?;
+    let all = acme.rows(&at_acme).await? & kiosk.rows(&at_kiosk).await? & acme.all_told(backend).await? & obeyed(playground).await?;
     say(if all { "\nEvery order stands where it must." } else { "\nAt least one line is WRONG." });
     Ok(all)
+}
+
+/// Whether what is stored obeys the laws, as `tillgate verify` sees it.
+async fn obeyed(playground: &Playground) -> anyhow::Result<bool> {
+    let broken = playground.broken().await?;
+    for breach in &broken {
+        say(&format!("{} is broken: {} {}: {}", breach.law, breach.merchant, breach.about, breach.found));
+    }
+    say(&format!("database: every law of tillgate verify holds   {}", if broken.is_empty() { "ok" } else { "WRONG" }));
+    Ok(broken.is_empty())
 }
 
 fn say(line: &str) {

@@ -8,15 +8,17 @@
 //! take an order back. `failed` never becomes `succeeded`: contrary evidence is a contradiction that
 //! a human sees. And what might pay twice is refused where it is asked, not where it is sent.
 
+mod edges;
 mod table;
 
 use strum::{Display, EnumString, IntoStaticStr};
 
+pub use self::edges::{edges, facts};
 pub use self::table::{Circumstances, DepositFact, Fact, PayoutFact, Refusal, advance};
 use super::order::Kind;
 
 /// Where an order is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// A deposit's place.
     Deposit(Deposit),
@@ -25,7 +27,7 @@ pub enum State {
 }
 
 /// Where a deposit can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Deposit {
     /// Stored here; the provider has not answered yet.
     Created,
@@ -50,7 +52,7 @@ pub enum Deposit {
 }
 
 /// Where a payout or a transfer can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Payout {
     /// Stored here; nothing was sent.
     Queued,
@@ -79,7 +81,7 @@ pub enum Payout {
 }
 
 /// Why a human has to decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Display, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Review {
     /// The provider's record does not agree with the order.

@@ -3,9 +3,6 @@ use std::fmt::Write as _;
 
 use super::*;
 
-const REVIEWS: [Review; 7] =
-    [Review::Mismatch, Review::OutcomeUnknown, Review::Unproven, Review::UnderPaid, Review::OverPaid, Review::Late, Review::Abnormal];
-
 /// What the table can be asked under; the first is the plain case.
 const CIRCUMSTANCES: [(&str, Circumstances); 4] = [
     ("", Circumstances { doubts: 0, is_final: false }),
@@ -16,52 +13,6 @@ const CIRCUMSTANCES: [(&str, Circumstances); 4] = [
 const PLAIN: Circumstances = CIRCUMSTANCES[0].1;
 const IN_DOUBT: Circumstances = CIRCUMSTANCES[1].1;
 const CLOSED: Circumstances = CIRCUMSTANCES[2].1;
-
-fn facts(kind: Kind) -> Vec<Fact> {
-    match kind {
-        Kind::Deposit => {
-            use DepositFact::{AllSeen, Cancel, Claimed, Confirm, Doubtful, Failed, Offered, Paid, PartSeen, Refused, Reject, TimeUp};
-            let plain = [Offered, Refused, Claimed, PartSeen, AllSeen, Paid, Failed, TimeUp, Cancel, Confirm, Reject];
-            // A new fact does not compile until it stands in the list above.
-            let _ = |fact| match fact {
-                Offered | Refused | Claimed | PartSeen | AllSeen | Paid | Failed | TimeUp | Cancel | Confirm | Reject | Doubtful(_) => {}
-            };
-            plain.into_iter().chain(REVIEWS.map(Doubtful)).map(Fact::Deposit).collect()
-        }
-        Kind::Payout | Kind::Transfer => {
-            use PayoutFact::{
-                Accepted, Approve, Broadcast, Cancel, Claimed, Confirm, Doubtful, Duplicate, Failed, GaveUp, InReview, NotSent, Paid,
-                Refused, Reject, Retry, RetryAgreed, RetryAlone, RetryAsked, Unknown,
-            };
-            let plain = [
-                Claimed,
-                NotSent,
-                Refused,
-                Unknown,
-                Duplicate,
-                Accepted,
-                InReview,
-                Broadcast,
-                Paid,
-                Failed,
-                GaveUp,
-                Cancel,
-                Confirm,
-                Reject,
-                Approve,
-                Retry,
-                RetryAsked,
-                RetryAlone,
-                RetryAgreed,
-            ];
-            let _ = |fact| match fact {
-                Claimed | NotSent | Refused | Unknown | Duplicate | Accepted | InReview | Broadcast | Paid | Failed | GaveUp | Cancel
-                | Confirm | Reject | Approve | Retry | RetryAsked | RetryAlone | RetryAgreed | Doubtful(_) => {}
-            };
-            plain.into_iter().chain(REVIEWS.map(Doubtful)).map(Fact::Payout).collect()
-        }
-    }
-}
 
 /// Every question that the table can be asked about this kind, with its answer.
 fn table(kind: Kind) -> Vec<(State, Fact, Circumstances, Result<State, Refusal>)> {
@@ -80,7 +31,7 @@ fn table(kind: Kind) -> Vec<(State, Fact, Circumstances, Result<State, Refusal>)
 }
 
 /// The true edges: those that lead somewhere else.
-fn edges(kind: Kind) -> impl Iterator<Item = (State, Fact, Circumstances, State)> {
+fn moves(kind: Kind) -> impl Iterator<Item = (State, Fact, Circumstances, State)> {
     let moves = |(from, fact, circumstances, answer): (State, Fact, Circumstances, Result<State, Refusal>)| {
         answer.ok().filter(|to| *to != from).map(|to| (from, fact, circumstances, to))
     };
@@ -116,7 +67,7 @@ fn no_two_places_are_written_alike_and_all_are_reached() {
         let mut reached = vec![State::first(kind)];
         reached.extend(other_start);
         for _ in &all {
-            for (from, _, _, to) in edges(kind) {
+            for (from, _, _, to) in moves(kind) {
                 if reached.contains(&from) && !reached.contains(&to) {
                     reached.push(to);
                 }
@@ -140,7 +91,7 @@ fn a_fact_of_the_other_kind_is_refused_everywhere() {
 #[test]
 fn no_edge_leaves_an_end() {
     for kind in [Kind::Deposit, Kind::Payout] {
-        for (from, fact, circumstances, to) in edges(kind) {
+        for (from, fact, circumstances, to) in moves(kind) {
             assert!(!from.ends_at_once(), "{from:?} + {fact:?} -> {to:?}");
             assert!(!(from.ends_later() && circumstances.is_final), "closed {from:?} + {fact:?} -> {to:?}");
         }
@@ -149,7 +100,7 @@ fn no_edge_leaves_an_end() {
 
 #[test]
 fn an_expired_or_canceled_deposit_is_left_for_money_a_claim_of_it_a_doubt_or_a_person_alone() {
-    for (from, fact, _, to) in edges(Kind::Deposit).filter(|edge| edge.0.ends_later()) {
+    for (from, fact, _, to) in moves(Kind::Deposit).filter(|edge| edge.0.ends_later()) {
         let named = match fact {
             Fact::Deposit(DepositFact::Claimed) => to == State::Deposit(Deposit::Verifying),
             Fact::Deposit(DepositFact::AllSeen) => to == State::Deposit(Deposit::Confirming),
@@ -195,7 +146,7 @@ fn stages_of_a_payout_that_the_provider_has_never_go_back() {
         State::Payout(Payout::Broadcast) => Some(3),
         _ => None,
     };
-    for (from, fact, _, to) in edges(Kind::Payout) {
+    for (from, fact, _, to) in moves(Kind::Payout) {
         let Some(before) = rank(from) else { continue };
         let ahead = rank(to).is_some_and(|after| after > before) || to.ends_at_once() || to.status() == "requires_review";
         assert!(ahead, "{from:?} + {fact:?} -> {to:?}");
@@ -230,7 +181,7 @@ fn an_order_is_called_off_only_before_anything_was_sent_or_paid() {
 
 #[test]
 fn queued_again_means_that_no_earlier_call_can_have_moved_money() {
-    for (from, fact, circumstances, _) in edges(Kind::Payout).filter(|edge| edge.3 == State::Payout(Payout::Queued)) {
+    for (from, fact, circumstances, _) in moves(Kind::Payout).filter(|edge| edge.3 == State::Payout(Payout::Queued)) {
         let approved = from == State::Payout(Payout::RequiresApproval) && fact == p(PayoutFact::Approve);
         let nothing_moved =
             circumstances.doubts == 0 && [PayoutFact::NotSent, PayoutFact::Retry, PayoutFact::RetryAgreed].map(p).contains(&fact);
@@ -240,7 +191,7 @@ fn queued_again_means_that_no_earlier_call_can_have_moved_money() {
 
 #[test]
 fn sending_again_what_might_pay_twice_is_refused_where_it_is_asked() {
-    for review in REVIEWS {
+    for review in super::edges::REVIEWS {
         let parked = State::Payout(Payout::RequiresReview(review));
         assert_eq!(advance(parked, p(PayoutFact::Retry), IN_DOUBT), Err(Refusal::MightPayTwice));
     }
@@ -252,14 +203,14 @@ fn sending_again_what_might_pay_twice_is_refused_where_it_is_asked() {
 
 #[test]
 fn a_doubt_never_ends_a_payout_by_a_refusal() {
-    for (from, _, circumstances, to) in edges(Kind::Payout).filter(|edge| edge.1 == p(PayoutFact::Refused)) {
+    for (from, _, circumstances, to) in moves(Kind::Payout).filter(|edge| edge.1 == p(PayoutFact::Refused)) {
         assert_eq!(to.status() == "failed", circumstances.doubts == 0, "{from:?} -> {to:?}");
     }
 }
 
 #[test]
 fn what_a_human_was_called_for_is_never_hidden_by_a_later_doubt() {
-    for review in REVIEWS {
+    for review in super::edges::REVIEWS {
         let mismatch = State::Payout(Payout::RequiresReview(Review::Mismatch));
         assert_eq!(advance(mismatch, p(PayoutFact::Doubtful(review)), PLAIN), Ok(mismatch));
     }

@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use time::OffsetDateTime;
 
 use super::{Page, RunRow, breathe};
+use crate::domain::feed::TRAIL;
 use crate::domain::receipt::{Incoming, Receipt};
 use crate::domain::reconciliation::{Verdict, compare_movement};
 use crate::flows::Context;
 use crate::flows::discrepancy::Subject;
 use crate::flows::error::FlowError;
-use crate::flows::feed::{self, TRAIL};
+use crate::flows::feed;
 use crate::flows::tenant::ProviderAccount;
 use crate::providers::{Entry, PAGE};
 use crate::store::feeds::{self, FeedKey};

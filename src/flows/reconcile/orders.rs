@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{Page, RunRow, breathe};
 use crate::domain::ids::TradeId;
-use crate::domain::order::Order;
-use crate::domain::reconciliation::{Leg, Verdict, compare_order};
+use crate::domain::order::{Order, Way};
+use crate::domain::reconciliation::{Verdict, compare_order};
 use crate::domain::report::{Channel, ProviderRecord, Report, Says};
 use crate::flows::Context;
 use crate::flows::discrepancy::Subject;
@@ -17,21 +17,16 @@ use crate::flows::settle::{Notes, settle};
 use crate::flows::tenant::ProviderAccount;
 use crate::flows::{feed, look};
 use crate::providers::{Listed, Looked, PAGE};
-use crate::store::reconciliations::ours::{self, Walk};
+use crate::store::reconciliations::ours;
 
 /// Orders of a page that the provider is asked about one by one: so few that a lease lasts for it, with a new token.
 const ONE_BY_ONE: usize = 1;
 
 /// A page of orders that went one way, in one question.
-pub(super) async fn by_our_ids(context: &Context, account: &ProviderAccount, run: &RunRow, leg: Leg) -> Result<Page, FlowError> {
-    let walk = match leg {
-        Leg::ToAddress => Walk::ToAddress,
-        Leg::ToUser => Walk::ToUser,
-        _ => Walk::Transfers,
-    };
+pub(super) async fn by_our_ids(context: &Context, account: &ProviderAccount, run: &RunRow, way: Way) -> Result<Page, FlowError> {
     // Before the provider is asked: what we know by now, it knew.
-    let (orders, mut page) = orders(context, run, walk, PAGE).await?;
-    let (Some(lookups), Some(way), false) = (&account.wallet.trade_lookups, leg.way(), orders.is_empty()) else { return Ok(page) };
+    let (orders, mut page) = orders(context, run, Some(way), PAGE).await?;
+    let (Some(lookups), false) = (&account.wallet.trade_lookups, orders.is_empty()) else { return Ok(page) };
     let ids: Vec<TradeId> = orders.iter().map(|order| order.trade_id.clone()).collect();
     breathe(context).await;
     page.ask();
@@ -51,7 +46,7 @@ pub(super) async fn by_our_ids(context: &Context, account: &ProviderAccount, run
 
 /// A few deposits that the provider knows by a number, one question each.
 pub(super) async fn by_their_numbers(context: &Context, account: &ProviderAccount, run: &RunRow) -> Result<Page, FlowError> {
-    let (orders, mut page) = orders(context, run, Walk::Deposits, ONE_BY_ONE).await?;
+    let (orders, mut page) = orders(context, run, None, ONE_BY_ONE).await?;
     for order in orders {
         let Some(reference) = order.provider_reference.clone() else { continue };
         breathe(context).await;
@@ -73,10 +68,10 @@ pub(super) async fn by_their_numbers(context: &Context, account: &ProviderAccoun
     Ok(page)
 }
 
-async fn orders(context: &Context, run: &RunRow, walk: Walk, limit: usize) -> Result<(Vec<Order>, Page), FlowError> {
+async fn orders(context: &Context, run: &RunRow, way: Option<Way>, limit: usize) -> Result<(Vec<Order>, Page), FlowError> {
     let after = run.cursor.as_deref().and_then(|text| Uuid::try_parse(text).ok());
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let orders = ours::orders_of_period(&mut *context.db.get().await?, run, walk, after, most).await?;
+    let orders = ours::orders_of_period(&mut *context.db.get().await?, run, way, after, most).await?;
     let last = orders.last().map(|order| order.id.0.to_string());
     let cursor = last.filter(|_| orders.len() == limit);
     Ok((orders, Page { cursor, ..Page::default() }))

@@ -22,6 +22,7 @@ pub use self::users::{address, balance, balances, may_be_known, profile, registe
 use crate::domain::ids::TradeId;
 use crate::domain::order::NextAction;
 use crate::domain::report::{Outcome, ProviderRecord, Standing};
+use crate::faults::{Bug, planted};
 use crate::providers::http::Sent;
 use crate::providers::reading::{Fields, Unreadable};
 use crate::providers::{AskError, MoneyCall, Subject};
@@ -46,6 +47,12 @@ impl Verb {
 
 /// Reads the answer to a call that moves money.
 pub fn outcome(verb: Verb, sent: &Sent, call: &MoneyCall) -> Outcome {
+    if sent.status == 500
+        && planted(Bug::ServerErrorIsRefusal)
+        && let Some(refused) = Code::ParameterInvalid.outcome()
+    {
+        return refused;
+    }
     read_outcome(verb, sent, call).unwrap_or_else(|unreadable| Outcome::Unknown(unreadable.0))
 }
 

@@ -73,7 +73,7 @@ pub type Creations = Group<(MerchantId, TradeId), String, Option<Created>>;
 pub fn creations(pool: PgPool, patience: Duration) -> Creations {
     Group::new(patience, move |rows| {
         let (pool, count, document) = (pool.clone(), rows.len(), document(rows));
-        async move { write(&mut *pool.acquire().await?, document, count).await }.boxed()
+        async move { write(&mut *pool.acquire().await?, &document, count).await }.boxed()
     })
 }
 
@@ -168,7 +168,7 @@ impl<'a> Row<'a> {
 }
 
 /// Writes the rows of a document, `count` of them. Gives what became of each, in their order.
-async fn write(connection: &mut PgConnection, document: String, count: usize) -> Result<Vec<Option<Created>>, StoreError> {
+async fn write(connection: &mut PgConnection, document: &str, count: usize) -> Result<Vec<Option<Created>>, StoreError> {
     let rows = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (
@@ -180,7 +180,7 @@ async fn write(connection: &mut PgConnection, document: String, count: usize) ->
                 attempt_id uuid, leased_until timestamptz, needs_link boolean, needs_user boolean)) WITH ORDINALITY
         ), ready AS MATERIALIZED (
             SELECT i.*, link.provider_user AS linked, link.sealed_tokens, link.generation, link.access_expires_at, link.refresh_at,
-                   payer.provider_user AS payer, payer.address
+                   link.last_used_at, payer.provider_user AS payer, payer.address
             FROM input i
             -- One by one over their keys, whatever the statistics say of these tables.
             LEFT JOIN LATERAL (
@@ -214,10 +214,13 @@ async fn write(connection: &mut PgConnection, document: String, count: usize) ->
         ), fresh AS (
             SELECT r.* FROM ready r JOIN o USING (merchant_id, order_id)
         ), worn AS (
-            SELECT l.merchant_id, l.customer, l.provider, i.now
-            FROM input i JOIN wallet_links l USING (merchant_id, customer, provider)
-            WHERE i.needs_link AND l.last_used_at < i.now - interval '1 hour'
-            ORDER BY l.merchant_id, l.customer, l.provider FOR NO KEY UPDATE OF l
+            SELECT l.merchant_id, l.customer, l.provider, n.now
+            FROM (SELECT merchant_id, customer, provider, max(now) AS now FROM ready WHERE last_used_at < now - interval '1 hour'
+                  GROUP BY 1, 2, 3 ORDER BY 1, 2, 3) n
+            CROSS JOIN LATERAL (
+                SELECT w.* FROM wallet_links w
+                WHERE w.merchant_id = n.merchant_id AND w.customer = n.customer AND w.provider = n.provider FOR NO KEY UPDATE OF w
+            ) l
         ), used AS (
             -- Links in use are kept fresh; to the hour is exact enough.
             UPDATE wallet_links l SET last_used_at = worn.now

@@ -7,36 +7,24 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{RunRow, first_id};
-use crate::domain::order::Order;
+use crate::domain::order::{Order, Way};
 use crate::store::StoreError;
 use crate::store::rows::{OrderRow, orders};
 
-/// Which orders a leg walks.
-#[derive(Clone, Copy, Debug)]
-pub enum Walk {
-    /// Payouts to addresses.
-    ToAddress,
-    /// Payouts to users.
-    ToUser,
-    /// Transfers.
-    Transfers,
-    /// Deposits that the provider knows by a number.
-    Deposits,
-}
-
-/// Orders of a period, by their ids, after one of them, at most `limit`.
+/// Orders of a period that went a way, by their ids, after one of them, at most `limit`. Without a way: deposits that the
+/// provider knows by a number.
 pub async fn orders_of_period(
     connection: &mut PgConnection,
     run: &RunRow,
-    walk: Walk,
+    way: Option<Way>,
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Order>, StoreError> {
-    let (kind, to_address) = match walk {
-        Walk::ToAddress => ("payout", Some(true)),
-        Walk::ToUser => ("payout", Some(false)),
-        Walk::Transfers => ("transfer", None),
-        Walk::Deposits => ("deposit", None),
+    let (kind, to_address) = match way {
+        Some(Way::ToAddress) => ("payout", Some(true)),
+        Some(Way::ToUser) => ("payout", Some(false)),
+        Some(Way::BetweenUsers) => ("transfer", None),
+        None => ("deposit", None),
     };
     let rows = sqlx::query_as!(
         OrderRow,

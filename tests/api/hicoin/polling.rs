@@ -1,8 +1,6 @@
 //! Polling: how many calls and statements a round takes, what it writes, and when the next one is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -14,51 +12,11 @@ use tillgate::flows::setup;
 use tillgate::flows::tenant::Scope;
 use tillgate::http::auth::TrustedProxies;
 use tillgate::sandbox::{Fault, Options, Times};
-use tracing::field::{Field, Visit};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::ways::{Way, World};
+use crate::harness::statements::Statements;
 use crate::harness::{START, hicoin, make_key, merchant};
-
-/// Counts the statements of this thread by their first words.
-#[derive(Clone, Default)]
-struct Statements(Arc<Mutex<BTreeMap<String, usize>>>);
-
-impl<S: tracing::Subscriber> Layer<S> for Statements {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "sqlx::query" {
-            let mut summary = Summary(String::new());
-            event.record(&mut summary);
-            *self.0.lock().expect("no panic").entry(summary.0).or_default() += 1;
-        }
-    }
-}
-
-struct Summary(String);
-
-impl Visit for Summary {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "summary" {
-            self.0 = format!("{value:?}").trim_matches('"').to_owned();
-        }
-    }
-}
-
-impl Statements {
-    /// How many statements began so; and they are forgotten.
-    fn take(&self, beginning: &str) -> usize {
-        let mut counts = self.0.lock().expect("no panic");
-        let fits: Vec<String> = counts.keys().filter(|summary| summary.starts_with(beginning)).cloned().collect();
-        fits.iter().filter_map(|summary| counts.remove(summary)).sum()
-    }
-}
-
-impl Statements {
-    /// All that was not taken.
-    fn rest(&self) -> Vec<String> {
-        self.0.lock().expect("no panic").keys().cloned().collect()
-    }
-}
 
 /// The second merchant, with the same account at Hicoin.
 async fn rival(world: &World) -> SecretString {
@@ -131,7 +89,7 @@ async fn a_round_takes_a_call_and_three_statements_for_a_hundred_orders_and_writ
         for merchants in ["SELECT provider, sealed", "SELECT return_origins"] {
             assert!(statements.take(merchants) <= 4, "merchants are remembered for a while");
         }
-        assert_eq!(statements.rest(), [""; 0], "and nothing else");
+        assert_eq!(statements.take(""), 0, "and nothing else");
         let after = written(&world).await;
         assert!(news || after == before, "nothing new was written after {wait} s");
         (before, begun) = (after, app.sandbox.call_log().len());

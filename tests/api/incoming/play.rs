@@ -7,7 +7,7 @@ use tillgate::http::auth::TrustedProxies;
 use tillgate::sandbox::{Fault, HicoinTo, Times};
 
 use super::{ADA, much, start};
-use crate::harness::{TestApp, check_receipts};
+use crate::harness::{TestApp, check_law};
 
 /// A small generator of numbers: the same seed plays the same play.
 struct Chance(u64);
@@ -152,7 +152,7 @@ impl Play<'_> {
     async fn end(&mut self) {
         // Shown where the test fails.
         println!("{}", self.log.join(" "));
-        check_receipts(self.app, &mut self.app.database().await).await;
+        check_law(self.app).await;
         for number in std::mem::take(&mut self.hidden) {
             self.app.sandbox.hicoin_show(None, number).expect("a deposit");
             self.open.push(number);

@@ -1,0 +1,138 @@
+//! What reading and polling cost does not grow with history: buffers of the very statements that the program sends.
+
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+
+use tillgate::app::private_postgres::{Options, PrivatePostgres};
+use tillgate::store::Db;
+
+/// The one statement of the program with these words.
+fn statement(words: &[&str]) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let files = fs::read_dir(folder).expect("the offline query data").flatten();
+    let texts = files.map(|file| {
+        let data: Value = serde_json::from_str(&fs::read_to_string(file.path()).expect("a file")).expect("JSON");
+        data["query"].as_str().expect("a query").to_owned()
+    });
+    let mut found: Vec<String> = texts.filter(|text| words.iter().all(|word| text.contains(word))).collect();
+    assert_eq!(found.len(), 1, "{words:?}: {found:#?}");
+    found.remove(0)
+}
+
+async fn run(database: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(database).await.expect("a statement");
+}
+
+/// What a statement touches that was prepared long ago: buffers, and rows of tables. What it writes is taken back.
+async fn cost(database: &mut PgConnection, text: &str, values: &str) -> (i64, i64) {
+    run(database, &format!("BEGIN; PREPARE gate AS {text}")).await;
+    for _ in 0..6 {
+        run(database, &format!("SAVEPOINT s; EXECUTE gate({values}); ROLLBACK TO s")).await;
+    }
+    let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE gate({values})");
+    let plan: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).persistent(false).fetch_one(&mut *database).await.expect("a plan");
+    run(database, "ROLLBACK; DEALLOCATE gate").await;
+    let plan = &plan[0]["Plan"];
+    let count = |key: &str| plan[key].as_i64().expect("a count");
+    (count("Shared Hit Blocks") + count("Shared Read Blocks"), rows_read(plan))
+}
+
+/// The rows that a plan has read from tables, those that it did not want included.
+fn rows_read(node: &Value) -> i64 {
+    let count = |key: &str| node[key].as_i64().unwrap_or_default();
+    let own = if node["Node Type"].as_str().is_some_and(|name| name.ends_with("Scan")) && node["Relation Name"].is_string() {
+        (count("Actual Rows") + count("Rows Removed by Filter")) * count("Actual Loops")
+    } else {
+        0
+    };
+    own + node["Plans"].as_array().into_iter().flatten().map(rows_read).sum::<i64>()
+}
+
+const M: &str = "'00000000-0000-0000-0000-000000000001'";
+
+/// A server of its own: what takes long here would hold up the event feeds of other tests.
+async fn fresh_database() -> String {
+    static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let server = POSTGRES.get_or_init(|| PrivatePostgres::start(&Options::temporary()).expect("a private Postgres"));
+    let name = format!("history_{}", LAST.fetch_add(1, Ordering::Relaxed));
+    let mut root = PgConnection::connect(&server.url("postgres")).await.expect("a connection");
+    run(&mut root, &format!("CREATE DATABASE {name}")).await;
+    let db = Db::open(&server.url(&name).into(), 1, Duration::from_secs(30)).expect("a pool");
+    db.migrate().await.expect("the schema");
+    db.close().await;
+    server.url(&name)
+}
+
+/// A merchant with so many payouts, of which the newest `open` are polled, and with statistics as if there were nothing.
+async fn history(orders: u32, open: u32) -> PgConnection {
+    let mut database = PgConnection::connect(&fresh_database().await).await.expect("a connection");
+    let seed = format!(
+        "ALTER TABLE orders SET (autovacuum_enabled = false); ALTER TABLE tasks SET (autovacuum_enabled = false);
+         INSERT INTO merchants VALUES ({M}, 'm', '{{}}', now());
+         INSERT INTO provider_accounts VALUES ({M}, 'fomo', '', now(), NULL);
+         ANALYZE orders; ANALYZE tasks;
+         INSERT INTO orders (merchant_id, order_id, trade_id, kind, provider, status, sequence, coin, provider_coin_id, decimals, amount, tolerance,
+             amount_received, amount_confirmed, late, destination, doubts, is_final, final_at, fingerprint, created_at, updated_at)
+         SELECT {M}, (lpad(to_hex(n), 12, '0') || '70008000000000000000')::uuid, md5(n::text), 'payout', 'fomo', 'succeeded', 4, 'usdt', '5', 6, 1, 0,
+             0, 0, false, '{{}}', 0, true, now(), '\\x00', now(), now()
+         FROM generate_series(1, {orders}) n;
+         INSERT INTO tasks (merchant_id, order_id, work, lane, due_at, tries)
+         SELECT {M}, (lpad(to_hex(n), 12, '0') || '70008000000000000000')::uuid, 'poll', 'fomo/to_user', '2026-01-01'::timestamptz + n * interval '1 second', 0
+         FROM generate_series({orders} - {open} + 1, {orders}) n"
+    );
+    run(&mut database, &seed).await;
+    // Nobody has counted since: what the planner knows is an empty table's.
+    run(&mut database, "DELETE FROM pg_statistic WHERE starelid IN ('orders'::regclass, 'tasks'::regclass)").await;
+    run(&mut database, "UPDATE pg_class SET reltuples = 0, relpages = 0 WHERE oid IN ('orders'::regclass, 'tasks'::regclass)").await;
+    database
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_read_and_listed_for_the_same_price_whatever_the_history() {
+    let get = statement(&["SELECT * FROM orders WHERE merchant_id = $1 AND trade_id = $2"]);
+    let list = statement(&["SELECT * FROM orders", "AND kind = $2", "ORDER BY order_id DESC", "LIMIT $10"]);
+    assert!(!list.to_lowercase().contains("offset") && !list.to_lowercase().contains("count("));
+    let mut costs = Vec::new();
+    for orders in [10_000, 100_000] {
+        let mut database = history(orders, 0).await;
+        let (buffers, rows) = cost(&mut database, &get, &format!("{M}, md5('{}')", orders / 2)).await;
+        assert!(buffers <= 6 && rows == 1, "{buffers} buffers and {rows} rows for one of {orders}");
+        let page = |last: u32| {
+            format!(
+                "{M}, 'payout', (lpad(to_hex({last}), 12, '0') || '70008000000000000000')::uuid, NULL, NULL, NULL, NULL, NULL, NULL, 51"
+            )
+        };
+        for last in [orders, orders / 2, 60] {
+            costs.push(cost(&mut database, &list, &page(last)).await);
+        }
+    }
+    assert!(costs.iter().all(|(buffers, rows)| *buffers <= 60 && *rows <= 51), "a page of 51 touches {costs:?} buffers and rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_polls_is_claimed_for_the_same_price_however_many_are_open() {
+    let claim = statement(&["WITH first AS", "work = 'poll'", "UPDATE tasks"]);
+    let mut database = history(20_000, 20_000).await;
+    // The oldest, then the page, then the page again to take it; and not all that are open.
+    let (_, rows) = cost(&mut database, &claim, "'2027-01-01', '2027-01-02', 100").await;
+    assert!(rows <= 1 + 100 + 100, "a page of 100 reads {rows} rows");
+}
+
+/// A table that was never counted is the same trap for whoever reads the orders of a page.
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_of_a_page_are_read_one_by_one() {
+    let read = statement(&["SELECT o.* FROM unnest($1::uuid[], $2::uuid[])"]);
+    let mut database = history(50_000, 0).await;
+    let ids: Vec<String> = (1..=100).map(|n| format!("{:012x}70008000000000000000", n * 400)).collect();
+    let merchants = vec![M.trim_matches('\''); 100].join(",");
+    let values = format!("'{{{merchants}}}', '{{{}}}'", ids.join(","));
+    let (buffers, rows) = cost(&mut database, &read, &values).await;
+    assert!(buffers <= 100 * 5 && rows == 100, "{buffers} buffers and {rows} rows");
+}

@@ -1,0 +1,80 @@
+//! Controls: each plants one bug, and plays the faults that make it hurt. The judge has to see every one of them within a minute,
+//! and nothing where the same faults meet the program as it is.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tillgate::domain::clock::Clock;
+use tillgate::faults::Bug;
+use tillgate::sandbox::Fault;
+
+use super::figures::{Coverage, Tally};
+use super::play;
+use super::script::{Blow, Kind, MONEY, Script, Weather};
+use super::server::Server;
+use crate::proxy::{Ill, Trouble};
+
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// The faults that matter for a bug.
+fn script(bug: Bug) -> Script {
+    const PAYOUTS: &[Kind] = &[Kind::ToAddress, Kind::ToUser, Kind::Transfer];
+    const HARSH: Trouble = Trouble { often: 300, ills: &[Ill::Cut, Ill::Reset, Ill::Lose] };
+    let quiet = Script { rest: Duration::from_secs(25), ..Script::quiet(7) };
+    let wallets =
+        |faults: &[Fault]| Weather { every: Duration::from_millis(25), operations: MONEY, faults: faults.to_vec(), ..Weather::fine() };
+    match bug {
+        Bug::LostCallNeverLeft => Script {
+            kinds: PAYOUTS,
+            blows: &[Blow::Kill],
+            breath: Duration::from_millis(700),
+            weather: wallets(&[Fault::Delay(400)]),
+            ..quiet
+        },
+        Bug::NotFoundIsProof => Script { kinds: PAYOUTS, weather: wallets(&[Fault::Delay(2500), Fault::LoseBefore]), ..quiet },
+        Bug::ServerErrorIsRefusal => Script { kinds: PAYOUTS, weather: wallets(&[Fault::Error500After]), ..quiet },
+        Bug::SilenceIsUnsent | Bug::DoubtIsForgotten => Script { kinds: PAYOUTS, weather: wallets(&[Fault::LoseAfter]), ..quiet },
+        Bug::CallbackIsBelieved | Bug::AmountIsNotCompared => {
+            Script { kinds: &[Kind::FomoDeposit, Kind::FomoPayout], weather: Weather { lies: true, ..Weather::fine() }, ..quiet }
+        }
+        Bug::CallbackIsNotStored => Script { kinds: &[Kind::FomoDeposit], database: HARSH, ..quiet },
+        Bug::CursorIsTheMaximum | Bug::ReceiptCountsAgain => Script { kinds: &[Kind::HicoinDeposit], ..quiet },
+        Bug::CreateIsNotWritten => Script { kinds: PAYOUTS, database: HARSH, ..quiet },
+        Bug::FingerprintIsNotCompared => Script { kinds: PAYOUTS, ..quiet },
+        Bug::DeliveredBeforeSent => Script { sink: Trouble { often: 500, ills: &[Ill::Cut, Ill::Reset] }, ..quiet },
+        Bug::TokenIsNotKept => Script { kinds: &[Kind::FomoDeposit], short_tokens: true, ..quiet },
+    }
+}
+
+/// Plays these controls, each with its bug and without it.
+pub async fn play_all(bugs: &[Bug]) {
+    let server = Server::start().await;
+    let verdicts: Vec<Result<String, String>> = stream::iter(bugs).map(|bug| control(*bug, &server)).buffered(3).collect().await;
+    let missed: Vec<&String> = verdicts.iter().filter_map(|verdict| verdict.as_ref().err()).collect();
+    println!("controls: {} of {} planted bugs were seen, and none without them", bugs.len() - missed.len(), bugs.len());
+    assert!(missed.is_empty(), "controls that failed:\n{}", missed.iter().map(|line| line.as_str()).collect::<Vec<_>>().join("\n"));
+}
+
+async fn control(bug: Bug, server: &Server) -> Result<String, String> {
+    let verdict = seen(bug, server).await;
+    println!("{}", verdict.as_ref().unwrap_or_else(|missed| missed));
+    verdict
+}
+
+/// Whether the judge sees it, and nothing without it.
+async fn seen(bug: Bug, server: &Server) -> Result<String, String> {
+    let (coverage, sum, clock) = (Coverage::default(), Tally::default(), Clock::system());
+    let name = <&str>::from(bug).trim_start_matches("planted.");
+    let clean = play(script(bug), server, &coverage, &sum).await;
+    if !clean.broken.is_empty() {
+        return Err(format!("{name:<28} without the bug: {}", clean.broken.join("; ")));
+    }
+    let began = clock.instant();
+    let outcome = play(Script { bug: Some(bug), ..script(bug) }, server, &coverage, &sum).await;
+    let time = clock.instant().saturating_duration_since(began);
+    match outcome.broken.first() {
+        None => Err(format!("{name:<28} was not seen")),
+        Some(_) if time > WITHIN => Err(format!("{name:<28} was seen after {} s only", time.as_secs())),
+        Some(first) => Ok(format!("{name:<28} seen in {:>2} s: {first}", time.as_secs())),
+    }
+}
