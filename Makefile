@@ -1,10 +1,10 @@
 # Everyday commands; `make` alone explains them. The work is done by cargo and by the scripts in .ci/.
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain setup tools demo dev test campaign check bench load fmt prepare docs clean
+.PHONY: help toolchain setup tools demo dev test campaign check bench bench-quick bench-publish load fmt prepare docs clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 toolchain:
 	@.ci/toolchain
@@ -37,8 +37,15 @@ check: setup tools ## Everything that the build server checks; the tests come la
 	.ci/policy
 	@.ci/test
 
-bench: setup ## Measure the pure parts: hearing a report, rendering an event, reading an amount
-	cargo bench --locked --bench pure
+bench: setup ## Measure everything, beside what pgbench does on the same server (half an hour; docs/PERFORMANCE.md)
+	cargo bench --locked --bench pure -- --warm-up-time 0.3 --measurement-time 1
+	cargo bench --locked --bench gateway -- --json target/bench.json
+
+bench-quick: setup ## The same with less of everything (six minutes after the build)
+	cargo bench --locked --bench gateway -- --quick --json target/bench-quick.json
+
+bench-publish: setup ## Measure everything, and write the tables and plots of docs/PERFORMANCE.md
+	cargo bench --locked --bench gateway -- --publish --json target/bench.json
 
 load: setup ## Measure webhooks: 10,000 events to 20 endpoints, 5 of them dead (minutes; TILLGATE_EVENTS=2000 for fewer)
 	cargo test --locked --test api ten_thousand_events -- --ignored --nocapture

@@ -7,13 +7,13 @@
 //!
 //! The points are a list, so that a campaign can show that it crashed at each; the bugs are its controls: it has to find them.
 
-use strum::{EnumIter, IntoStaticStr};
+use strum::{EnumCount, EnumIter, IntoStaticStr};
 
 /// The variable that says what happens at which point.
 pub const VARIABLE: &str = "FAILPOINTS";
 
 /// A place around money where a crash is worth trying.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumCount, EnumIter, IntoStaticStr)]
 pub enum Point {
     /// An order is about to be written.
     #[strum(serialize = "create.writing")]

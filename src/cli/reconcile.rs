@@ -18,6 +18,7 @@ use crate::domain::event::DiscrepancyBody;
 use crate::domain::ids::{MerchantId, RunId};
 use crate::domain::order::Provider;
 use crate::flows::reconcile::{self, RunRow, Wish};
+use crate::flows::time::keep;
 use crate::flows::{Context, discrepancy, setup};
 
 /// Without a period, so many days back.
@@ -50,6 +51,8 @@ pub struct ReconcileArgs {
 /// Compares both sides. Ends with 3 if they disagree.
 pub async fn run(settings: &Settings, args: &ReconcileArgs) -> anyhow::Result<ExitCode> {
     let context = app::context(settings, Clock::system())?;
+    // It shares the runs' leases with the gateways.
+    keep(&context).await?;
     let accounts = accounts(&context, args).await?;
     let (stop, mut signals) = (CancellationToken::new(), Signals::new()?);
     let token = stop.clone();

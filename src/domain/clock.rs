@@ -55,6 +55,11 @@ impl Clock {
         *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, time));
     }
 
+    /// Whether the present does not come from the machine's clock.
+    pub fn is_anchored(&self) -> bool {
+        self.anchored().is_some()
+    }
+
     /// A point on the monotonic clock, for deadlines inside this process only. It does not follow
     /// a manual clock: a paused process must notice real time that passed.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
@@ -102,7 +107,9 @@ mod tests {
         let clock = Clock::system();
         let copy = clock.clone();
         let elsewhere = OffsetDateTime::from_unix_timestamp(1_000_000_000).unwrap();
+        assert!(!copy.is_anchored());
         clock.anchor(elsewhere, clock.instant());
+        assert!(copy.is_anchored());
         let apart = copy.now() - elsewhere;
         assert!(apart >= time::Duration::ZERO && apart < time::Duration::hours(1), "{apart}");
         assert_eq!(copy.new_uuid().get_timestamp().map(|stamp| stamp.to_unix().0), u64::try_from(copy.now().unix_timestamp()).ok());

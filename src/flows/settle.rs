@@ -152,7 +152,11 @@ async fn write_page(
     point(Point::SettleWritten);
     drop(records);
     let Some(written) = written else { return Ok(None) };
-    context.wake.deliver.notify_one();
+    // A page that tells nothing new has no event: whoever delivers need not look.
+    let tells = |heard: &Heard| heard.changed || heard.finding.is_some() || heard.received.is_some();
+    if !homeless.is_empty() || heard.iter().any(tells) {
+        context.wake.deliver.notify_one();
+    }
     for (change, heard) in pairs().filter(|(_, heard)| written.contains(&heard.order.id)) {
         note(&change.report, heard);
     }

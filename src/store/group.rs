@@ -1,7 +1,7 @@
 //! Group commit: what many callers write at the same time goes in one statement.
 //!
-//! A write goes at once and alone while few statements of its kind are under way. While [`LANES`] of
-//! them are, what arrives waits, and goes together in the next. There is no timer: a group is what
+//! A write goes at once and alone while fewer than two statements of its kind are under way. While two
+//! are, what arrives waits, and goes together in the next. There is no timer: a group is what
 //! has come since the last statement began. Callers do not see each other: each hears what became
 //! of its own write, and only when the statement that carried it is committed.
 //!
@@ -127,6 +127,7 @@ impl<K: Ord, W, A> Inner<K, W, A> {
     }
 
     /// The next group. `None`: nobody waits, and the lane is closed.
+    #[expect(clippy::map_entry, reason = "an entry takes the key, and a write that waits on keeps its own")]
     fn next(&self) -> Option<BTreeMap<K, (W, Answer<A>)>> {
         let mut queue = self.queue();
         let (mut group, mut later) = (BTreeMap::new(), Vec::new());

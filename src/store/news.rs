@@ -1,7 +1,5 @@
 //! News of incoming money: receipts that nobody has heard of, and the deposits that they could be of.
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
@@ -75,21 +73,4 @@ pub async fn news(connection: &mut PgConnection, merchant: MerchantId, provider:
     .fetch_one(connection)
     .await?;
     Ok(News { receipts: row.receipts.0, deposits: orders(row.deposits.0)?, known: row.known.0, more: row.more })
-}
-
-/// How Postgres writes a number in JSON.
-pub(super) fn decimal<'de, D: Deserializer<'de>>(input: D) -> Result<rust_decimal::Decimal, D::Error> {
-    serde_json::Number::deserialize(input)?.to_string().parse().map_err(D::Error::custom)
-}
-
-/// As [`decimal`], where there may be none.
-pub(super) fn maybe_decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Option<rust_decimal::Decimal>, D::Error> {
-    let number = Option::<serde_json::Number>::deserialize(input)?;
-    number.map(|number| number.to_string().parse().map_err(D::Error::custom)).transpose()
-}
-
-/// How Postgres writes bytes in JSON.
-pub(super) fn bytes<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<u8>, D::Error> {
-    let text = String::deserialize(input)?;
-    hex::decode(text.strip_prefix("\\x").unwrap_or(&text)).map_err(D::Error::custom)
 }

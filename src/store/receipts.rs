@@ -27,9 +27,9 @@ pub struct ReceiptRow {
     pub provider_user: Option<String>,
     pub coin: String,
     pub provider_coin_id: String,
-    #[serde(deserialize_with = "super::news::decimal")]
+    #[serde(deserialize_with = "super::rows::decimal")]
     pub amount: Decimal,
-    #[serde(deserialize_with = "super::news::maybe_decimal")]
+    #[serde(deserialize_with = "super::rows::maybe_decimal")]
     pub fee: Option<Decimal>,
     pub progress: String,
     pub address: Option<String>,

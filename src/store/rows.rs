@@ -1,8 +1,8 @@
 //! Rows as the tables hold them, and the way back to the domain's types.
 
 use rust_decimal::Decimal;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -27,15 +27,15 @@ pub struct OrderRow {
     pub coin: String,
     pub provider_coin_id: String,
     pub decimals: i32,
-    #[serde(deserialize_with = "super::news::decimal")]
+    #[serde(deserialize_with = "decimal")]
     pub amount: Decimal,
-    #[serde(deserialize_with = "super::news::decimal")]
+    #[serde(deserialize_with = "decimal")]
     pub tolerance: Decimal,
-    #[serde(deserialize_with = "super::news::decimal")]
+    #[serde(deserialize_with = "decimal")]
     pub amount_received: Decimal,
-    #[serde(deserialize_with = "super::news::decimal")]
+    #[serde(deserialize_with = "decimal")]
     pub amount_confirmed: Decimal,
-    #[serde(deserialize_with = "super::news::maybe_decimal")]
+    #[serde(deserialize_with = "maybe_decimal")]
     pub fee: Option<Decimal>,
     pub late: bool,
     pub customer: Option<String>,
@@ -57,7 +57,7 @@ pub struct OrderRow {
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     pub metadata: Option<Value>,
-    #[serde(deserialize_with = "super::news::bytes")]
+    #[serde(deserialize_with = "read_bytes")]
     pub fingerprint: Vec<u8>,
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
@@ -136,4 +136,21 @@ pub fn parsed<T>(value: Option<T>, column: &str, text: &str) -> Result<T, StoreE
 /// Bytes in the form in which Postgres reads them from a text.
 pub fn bytes(bytes: &[u8]) -> String {
     format!("\\x{}", hex::encode(bytes))
+}
+
+/// How Postgres writes a number in JSON.
+pub(super) fn decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Decimal, D::Error> {
+    serde_json::Number::deserialize(input)?.to_string().parse().map_err(D::Error::custom)
+}
+
+/// As [`decimal`], where there may be none.
+pub(super) fn maybe_decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Decimal>, D::Error> {
+    let number = Option::<serde_json::Number>::deserialize(input)?;
+    number.map(|number| number.to_string().parse().map_err(D::Error::custom)).transpose()
+}
+
+/// How Postgres writes bytes in JSON.
+pub(super) fn read_bytes<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(input)?;
+    hex::decode(text.strip_prefix("\\x").unwrap_or(&text)).map_err(D::Error::custom)
 }

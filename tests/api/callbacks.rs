@@ -8,7 +8,6 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tillgate::flows::settle::evidence_place;
-use tillgate::sandbox::{Fault, Times};
 use tillgate::store::orders;
 
 use crate::evidence::{Fields, with};
@@ -381,53 +380,5 @@ async fn money_after_the_end_that_cannot_be_asked_about_now_is_called_back_again
     assert_eq!(app.callbacks().await, [503]);
     assert_eq!(app.callbacks().await, [200]);
     assert_eq!((place(&app, "d-1").await.as_str(), app.unmatched_receipts().await), ("expired", 1));
-    app.finish().await;
-}
-
-/// A deposit whose announcement is lost on its way back, and the address of its callbacks: nobody knows FOMO's name for it.
-async fn with_nameless_deposit() -> (TestApp, String) {
-    let app = start_with(&json!({})).await;
-    app.sandbox.inject("pre_pay", Some("d-1"), Fault::LoseAfter, Times::Count(1));
-    assert_eq!(app.deposit("d-1").await.text("status"), "created");
-    let url = app.server_uri("d-1");
-    (app, url)
-}
-
-/// Found by the fault campaign (seed 1): the deposit expired although FOMO had told of the money, and had its 200.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_comes_while_an_older_one_is_looked_up_is_not_overtaken_by_the_deadline() {
-    let (app, url) = with_nameless_deposit().await;
-    let forged = with(app.claim("deposits", "d-1", "1").await, "transfer_id", "7781");
-    assert_eq!(app.call_back(&url, &forged).await, 200);
-    assert_eq!(place(&app, "d-1").await, "processing/verifying");
-    assert_eq!(app.confirm("d-1").await, Some(1));
-    app.advance(Duration::from_secs(600));
-    app.sandbox.inject("get_transfer_detail", None, Fault::HangAfter, Times::Count(1));
-    let meanwhile = async {
-        app.sandbox.wait_for_held(1).await;
-        assert_eq!(app.callbacks().await, [200]);
-        app.sandbox.release();
-    };
-    futures_util::future::join(app.look(), meanwhile).await;
-    app.settle_down().await;
-    assert_eq!(place(&app, "d-1").await, "succeeded");
-    app.finish().await;
-}
-
-/// Found by the fault campaign (seed 1): the call stayed open for as long as late money was waited for.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_was_lost_is_written_off_before_its_deposit_expires() {
-    let app = start_with(&json!({})).await;
-    app.sandbox.inject("pre_pay", Some("d-1"), Fault::HangBefore, Times::Count(1));
-    let meanwhile = async {
-        app.sandbox.wait_for_held(1).await;
-        let forged = with(app.claim("deposits", "d-1", "1").await, "transfer_id", "7781");
-        assert_eq!(app.call_back(&app.server_uri("d-1"), &forged).await, 200);
-        app.advance(Duration::from_secs(600));
-        app.settle_down().await;
-        assert_eq!((place(&app, "d-1").await.as_str(), app.attempts("d-1").await), ("expired", vec!["unknown".to_owned()]));
-        app.sandbox.release();
-    };
-    futures_util::future::join(app.deposit("d-1"), meanwhile).await;
     app.finish().await;
 }

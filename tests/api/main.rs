@@ -11,6 +11,7 @@ mod auth;
 mod bad_input;
 mod browser;
 mod callbacks;
+mod conclusions;
 mod customers;
 mod evidence;
 mod gates;

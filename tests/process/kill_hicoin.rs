@@ -174,8 +174,10 @@ async fn claiming(house: &House, ways: &[Way], committed: bool) {
     let worker = worker_before(house, ways, committed).await;
     let lock = house.lock("attempts").await;
     worker.program.resume();
-    house.dies_waiting(worker, lock, ways.len(), committed).await;
-    assert_eq!(attempts(house, ways, "open").await, if committed { count(ways) } else { 0 });
+    // One statement may carry several of them, and what waits for its turn is lost with the process.
+    house.dies_waiting(worker, lock, 1, committed).await;
+    let open = attempts(house, ways, "open").await;
+    assert!(if committed { (1..=count(ways)).contains(&open) } else { open == 0 }, "{open} attempts");
     assert_eq!(sent(house, ways), 0, "nothing is sent before its attempt is committed");
 }
 
@@ -205,8 +207,9 @@ async fn recording(house: &House, ways: &[Way], committed: bool) {
     let gateway = send(house, ways, &Fault::HangAfter, committed).await;
     let lock = house.lock("steps").await;
     house.sandbox.release();
-    house.dies_waiting(gateway, lock, ways.len(), committed).await;
-    assert_eq!(attempts(house, ways, "open").await, if committed { 0 } else { count(ways) });
+    house.dies_waiting(gateway, lock, 1, committed).await;
+    let open = attempts(house, ways, "open").await;
+    assert!(if committed { (0..count(ways)).contains(&open) } else { open == count(ways) }, "{open} attempts");
 }
 
 /// All orders are carried out and nobody was told; the questions for them hang at Hicoin.
@@ -240,11 +243,12 @@ async fn polled(house: &House, ways: &[Way], committed: bool) {
     let gateway = ask(house, ways, &Fault::HangAfter, committed).await;
     let lock = house.lock("steps").await;
     house.sandbox.release();
-    house.dies_waiting(gateway, lock, ways.len(), committed).await;
+    house.dies_waiting(gateway, lock, 1, committed).await;
+    let mut heard = 0;
     for way in ways {
-        let place = house.place(way.order()).await;
-        assert_eq!(place.as_deref() != Some("processing/outcome_unknown"), committed, "{place:?}");
+        heard += usize::from(house.place(way.order()).await.as_deref() != Some("processing/outcome_unknown"));
     }
+    assert_eq!(heard > 0, committed, "{heard} orders have heard");
 }
 
 async fn before_the_look(house: &House, ways: &[Way]) {

@@ -46,19 +46,28 @@ pub struct Options {
     pub data: Where,
     /// `true`: commits survive a crash of the machine, as in production. `false`: faster, for data that can be made again.
     pub durable: bool,
+    /// Further settings of the server, as `name=value`.
+    pub settings: Vec<&'static str>,
 }
 
 impl Options {
     /// A fast server whose data vanishes with it: for tests and `demo`.
     #[must_use]
     pub fn temporary() -> Self {
-        Self { data: Where::Temporary, durable: false }
+        Self { data: Where::Temporary, durable: false, settings: Vec::new() }
     }
 
     /// A durable server whose data is still there at the next start: for `dev`.
     #[must_use]
     pub fn kept(folder: impl Into<PathBuf>) -> Self {
-        Self { data: Where::Kept(folder.into()), durable: true }
+        Self { data: Where::Kept(folder.into()), durable: true, settings: Vec::new() }
+    }
+
+    /// A durable server whose data vanishes with it, and what it counts: for measurements.
+    #[must_use]
+    pub fn measured() -> Self {
+        let settings = vec!["shared_preload_libraries=pg_stat_statements", "pg_stat_statements.max=10000"];
+        Self { data: Where::Temporary, durable: true, settings }
     }
 }
 
@@ -107,6 +116,18 @@ impl PrivatePostgres {
         format!("postgres://postgres@localhost/{}?host={host}", percent_encode(database.as_bytes()))
     }
 
+    /// The folder of the server's socket, which is also the host for its own programs; temporary data is in `data` below it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.socket_folder
+    }
+
+    /// The number of the server's first process, of which all others are children. Absent once it was stopped.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.server.as_ref().map(Child::id)
+    }
+
     /// Stops the server (open connections are cut, what is committed is kept) and removes its folder; temporary data goes with
     /// it. Doing it twice is harmless.
     ///
@@ -134,8 +155,8 @@ impl PrivatePostgres {
         if is_new(&data)? {
             initdb(bin, &data, user, options.durable)?;
         }
-        let server = process::spawn(server_command(bin, &data, &folder, user, options.durable)?)
-            .map_err(io_error("starting", &bin.join("postgres")))?;
+        let server =
+            process::spawn(server_command(bin, &data, &folder, user, options)?).map_err(io_error("starting", &bin.join("postgres")))?;
         // From here on an early return drops this value, which stops the server and removes its folder.
         let mut postgres = Self { socket_folder: folder.path().to_owned(), server: Some(server), folder: Some(folder) };
         postgres.wait_until_ready(&data)?;
@@ -238,15 +259,15 @@ fn server_command(
     data: &Path,
     folder: &Folder,
     user: Option<User>,
-    durable: bool,
+    options: &Options,
 ) -> Result<std::process::Command, PrivatePostgresError> {
     let mut command = process::command(&bin.join("postgres"), data, user);
     command.arg("-D").arg(data).arg("-k").arg(folder.path());
     let mut settings = vec!["listen_addresses=", "port=5432", "max_connections=400", "unix_socket_permissions=0700"];
-    if !durable {
+    if !options.durable {
         settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
     }
-    for setting in settings {
+    for setting in settings.iter().chain(&options.settings) {
         command.args(["-c", setting]);
     }
     let log = folder.log()?;

@@ -5,7 +5,7 @@
 //! `pay_user`. FOMO then calls our `server_uri`, for both. Every call is made once: nothing here
 //! tries again, and nothing here decides what an order becomes.
 
-mod sign;
+pub mod sign;
 mod web;
 pub mod wire;
 

@@ -6,7 +6,7 @@
 //! call is made once: nothing here tries again, and nothing here decides what an order becomes.
 
 mod oauth;
-mod sign;
+pub mod sign;
 pub mod wire;
 
 use std::sync::Arc;

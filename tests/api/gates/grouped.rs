@@ -44,7 +44,8 @@ async fn what_the_database_refuses_fails_alone() {
     let app = warm().await;
     let refuse = "ALTER TABLE orders ADD CONSTRAINT nothing_bad CHECK (trade_id NOT LIKE 'bad-%')";
     sqlx::query(refuse).execute(&mut app.database().await).await.expect("a constraint");
-    let names: Vec<String> = (0..40).map(|number| if number % 8 == 0 { format!("bad-{number}") } else { format!("p-{number}") }).collect();
+    let names: Vec<String> =
+        (0..40).map(|number| if u32::is_multiple_of(number, 8) { format!("bad-{number}") } else { format!("p-{number}") }).collect();
     let answers = join_all(names.iter().map(|name| app.payout(name))).await;
     for (name, answer) in names.iter().zip(&answers) {
         if name.starts_with("bad") {
@@ -61,7 +62,7 @@ async fn what_the_database_refuses_fails_alone() {
 async fn who_lacks_what_is_needed_hears_so_beside_those_who_do_not() {
     let app = warm().await;
     let wish = |number: usize| {
-        let customer = if number % 3 == 0 { "bob" } else { "ada" };
+        let customer = if number.is_multiple_of(3) { "bob" } else { "ada" };
         // To the letter, also where it has to be written into a document.
         let metadata = json!({ "note": "\"quoted\" \\ and \u{1F4B6}", "n": number });
         json!({ "trade_id": format!("d-{number}"), "provider": "fomo", "coin": "usdt", "amount": "1.5", "customer": customer, "metadata": metadata })
@@ -69,7 +70,7 @@ async fn who_lacks_what_is_needed_hears_so_beside_those_who_do_not() {
     let wishes: Vec<_> = (0..30).map(wish).collect();
     let answers = join_all(wishes.iter().map(|wish| app.post("/v1/deposits", wish))).await;
     for (number, (wish, answer)) in wishes.iter().zip(&answers).enumerate() {
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             answer.expect_problem(422, "link_required");
         } else {
             assert_eq!((answer.status, answer.text("status"), &answer.body["metadata"]), (201, "awaiting_payment", &wish["metadata"]));

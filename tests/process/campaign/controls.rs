@@ -34,10 +34,23 @@ fn script(bug: Bug) -> Script {
         Bug::NotFoundIsProof => Script { kinds: PAYOUTS, weather: wallets(&[Fault::Delay(2500), Fault::LoseBefore]), ..quiet },
         Bug::ServerErrorIsRefusal => Script { kinds: PAYOUTS, weather: wallets(&[Fault::Error500After]), ..quiet },
         Bug::SilenceIsUnsent | Bug::DoubtIsForgotten => Script { kinds: PAYOUTS, weather: wallets(&[Fault::LoseAfter]), ..quiet },
-        Bug::CallbackIsBelieved | Bug::AmountIsNotCompared => {
-            Script { kinds: &[Kind::FomoDeposit, Kind::FomoPayout], weather: Weather { lies: true, ..Weather::fine() }, ..quiet }
+        Bug::CallbackIsBelieved => {
+            Script { orders: 120, kinds: &[Kind::FomoDeposit], weather: Weather { lies: true, ..Weather::fine() }, ..quiet }
         }
-        Bug::CallbackIsNotStored => Script { kinds: &[Kind::FomoDeposit], database: HARSH, ..quiet },
+        Bug::AmountIsNotCompared => Script {
+            orders: 120,
+            kinds: &[Kind::FomoDeposit, Kind::FomoPayout],
+            weather: Weather { lies: true, ..Weather::fine() },
+            ..quiet
+        },
+        // What a true callback says is found out by other ways, too; of a lie there is nothing but its report.
+        Bug::CallbackIsNotStored => Script {
+            orders: 200,
+            kinds: &[Kind::FomoDeposit],
+            weather: Weather { lies: true, ..Weather::fine() },
+            database: HARSH,
+            ..quiet
+        },
         Bug::CursorIsTheMaximum | Bug::ReceiptCountsAgain => Script { kinds: &[Kind::HicoinDeposit], ..quiet },
         Bug::CreateIsNotWritten => Script { kinds: PAYOUTS, database: HARSH, ..quiet },
         Bug::FingerprintIsNotCompared => Script { kinds: PAYOUTS, ..quiet },

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use tillgate::app::private_postgres::{Options, PrivatePostgres, Where};
+use tillgate::app::private_postgres::{Options, PrivatePostgres};
 
 use crate::chaos::Dice;
 use crate::database::{connect, execute};
@@ -31,7 +31,7 @@ impl Server {
 
     /// Starts the server again where it is down; it recovers what was committed. These lead to it, too.
     pub async fn up(&self, doors: &[&Proxy]) {
-        let options = Options { data: Where::Kept(self.data()), durable: true };
+        let options = Options::kept(self.data());
         let old = lock(&self.running).take();
         let started = tokio::task::spawn_blocking(move || {
             drop(old);

@@ -153,11 +153,13 @@ async fn steal(site: &Site<'_>, path: &str, wish: &Value, trade_id: &str) {
 /// The customer confirms at FOMO, as soon as FOMO knows of it; before that a stranger says that he has. Some never do.
 async fn pay_at_fomo(site: &Site<'_>, trade_id: &str, order: &Answer, dice: &mut Dice) {
     let lies = site.script.weather.lies;
-    if lies && dice.between(0, 3) == 0 {
+    let claimed = lies && dice.between(0, 3) == 0;
+    if claimed {
         let amount = *dice.one_of(&["12.5", "12.5", "9.5"]);
         forge(site, trade_id, order, "1", amount).await;
     }
-    if lies && dice.between(0, 10) == 0 {
+    // A lie about money that comes after all does no harm.
+    if lies && dice.between(0, if claimed { 3 } else { 10 }) == 0 {
         return;
     }
     dice.wait(800).await;

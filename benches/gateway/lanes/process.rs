@@ -1,0 +1,168 @@
+//! The process itself: its memory, its start, what it adds to a call, and its instructions.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::create::{deposits, payouts};
+use super::webhooks::events;
+use crate::load::{Client, Maker, Until, closed, open};
+use crate::measure::QUIET;
+use crate::report::Lane;
+use crate::rig::Rig;
+use crate::rig::house::House;
+use crate::rig::process::memory;
+use crate::seed;
+use crate::sink::Sink;
+
+/// Memory when nothing happens, and of each order that waits for a slow wallet.
+pub async fn memory_in_flight(rig: &Rig) -> anyhow::Result<Lane> {
+    let mut lane = Lane::new("memory", "resident memory: idle, and of each deposit that waits for a slow wallet");
+    let mut points = Vec::new();
+    for waiting in rig.pick(vec![0_u64, 1_000], vec![0, 1_000, 4_000]) {
+        let mut house = House::open(rig).await?;
+        house.serve("api", &[("TIMING__PROVIDER_TIMEOUT", "300s"), ("TIMING__LEASE", "400s")]).await?;
+        house.link_ada().await?;
+        let pid = house.gateways[0].process.pid();
+        if waiting == 0 {
+            let idle = memory(pid, "VmRSS");
+            lane.figure("idle", idle, "MiB");
+            lane.at_most("resident memory of an idle gateway in MiB", idle, 20.0, false);
+            house.close().await?;
+            continue;
+        }
+        // One order first: what is made once is not of each.
+        closed(&house.api(), 8, 0, Until::Count(200), &deposits("before")).await?.must_be_good()?;
+        let before = memory(pid, "VmRSS");
+        house.wallet("POST", "faults", &json!({ "operation": "pre_pay", "fault": "hang_after", "times": "forever" })).await?;
+        let (api, make) = (house.api(), deposits("held"));
+        let connections = usize::try_from(waiting)?;
+        let load = tokio::spawn(async move { closed(&api, connections, 1_000, Until::Count(waiting), &make).await });
+        house.until("SELECT count(*) FROM attempts WHERE state = 'open'", i64::try_from(waiting)?, Duration::from_secs(240)).await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let each = (memory(pid, "VmRSS") - before) * 1024.0 / waiting as f64;
+        lane.figure(format!("{waiting} waiting: each"), each, "kB");
+        points.push(each);
+        lane.at_most(format!("kB of each of {waiting} deposits that wait"), each, 32.0, false);
+        // Nobody keeps a connection of the pool while he waits: others are served at once.
+        let mut client = Client::connect(&house.api(), 0).await?;
+        let asked = std::time::Instant::now();
+        let (status, _) = client.send(("GET", "/v1/deposits/before-1".to_owned(), String::new())).await?;
+        anyhow::ensure!(status == 200, "an order could not be read while others wait");
+        lane.gate(format!("seconds that a reader waits beside {waiting} waiting"), asked.elapsed().as_secs_f64(), 1.0);
+        // Who has not come to the wallet yet is not to hang there, either.
+        house.wallet("DELETE", "faults", &json!({})).await?;
+        house.wallet("POST", "release", &json!({})).await?;
+        // What they were answered in the end is of no interest here.
+        drop(load.await);
+        house.close().await?;
+    }
+    if let [few, many] = points[..] {
+        lane.at_most("what each of many costs, in what each of few does", many / few, 1.2, false);
+    }
+    Ok(lane)
+}
+
+/// What the gateway adds to the wallet's own time.
+pub async fn latency(rig: &Rig) -> anyhow::Result<Lane> {
+    let mut lane = Lane::new("latency", "200 deposits a second, open loop; the wallet takes 50 ms: what the gateway adds");
+    let mut house = House::open(rig).await?;
+    house.serve("all", &[]).await?;
+    house.link_ada().await?;
+    closed(&house.api(), 8, 0, Until::Count(300), &deposits("warm")).await?.must_be_good()?;
+    for operation in ["pre_pay", "get_active_coins"] {
+        house.wallet("POST", "faults", &json!({ "operation": operation, "fault": { "delay": 50 }, "times": "forever" })).await?;
+    }
+    let time = Duration::from_secs(rig.pick(4, 15));
+    // The wallet alone, asked by the same load at the same rate: its own time.
+    let mut wallet = house.api();
+    wallet.addresses = vec![([127, 0, 0, 1], rig.sandbox_port).into()];
+    wallet.key = String::new();
+    wallet.content_type = "application/x-www-form-urlencoded";
+    let coins: Maker = Arc::new(|_| ("GET", "/fomo/wallet/get_active_coins".to_owned(), String::new()));
+    let alone = open(&wallet, 64, (200, time), 0, &coins).await?.must_be_good()?;
+    let meter = house.meter();
+    let through = open(&house.api(), 64, (200, time), 1_000, &deposits("slow")).await?.must_be_good()?;
+    let spent = meter.stop();
+    let noisy = spent.foreign > QUIET;
+    for (name, quantile, most) in [("p50", 0.5, 2.0), ("p99", 0.99, 8.0)] {
+        lane.figure(format!("{name} of the wallet alone"), alone.quantile(quantile), "ms");
+        lane.figure(format!("{name} through the gateway"), through.quantile(quantile), "ms");
+        let added = through.quantile(quantile) - alone.quantile(quantile);
+        lane.at_most(format!("{name} that the gateway adds at 200/s, in ms"), added, most, noisy);
+    }
+    lane.cpu("deposits", &spent, through.good as f64);
+    house.close().await?;
+    Ok(lane)
+}
+
+/// A start with much to do.
+pub async fn restart(rig: &Rig) -> anyhow::Result<Lane> {
+    let mut lane = Lane::new("restart", "a start with 100,000 deliveries and 10,000 open orders waiting");
+    let sink = Sink::start().await?;
+    let mut house = House::open(rig).await?;
+    house.serve("api", &[]).await?;
+    house.call("POST", "/v1/webhook_endpoints", &json!({ "url": format!("http://{}/e", sink.address), "events": ["*"] })).await?;
+    house.stop_gateways()?;
+    let deliveries = rig.pick(20_000, 100_000);
+    seed::open_payouts(&house, 0, 10_000).await?;
+    events(&house, 0, deliveries).await?;
+    let took = house.serve("all", &[]).await?;
+    lane.figure(format!("ready with {deliveries} deliveries waiting, after"), took.as_secs_f64(), "s");
+    lane.at_most("seconds until ready", took.as_secs_f64(), 1.0, false);
+    house.close().await?;
+    Ok(lane)
+}
+
+/// Instructions of one request, by callgrind: the difference of two runs that differ by 200 requests.
+pub async fn instructions(rig: &Rig) -> anyhow::Result<Lane> {
+    let mut lane = Lane::new("instructions", "instructions of one request (callgrind, the difference of 50 and 250 requests)");
+    let there =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).map(|path| path.join("valgrind")).find(|path| path.is_file());
+    let Some(valgrind) = there else {
+        lane.note("there is no valgrind: skipped");
+        return Ok(lane);
+    };
+    if cfg!(debug_assertions) {
+        lane.note("this is a debug build: its instructions say nothing");
+    }
+    let kinds = ["create a payout", "callback", "GET of an order"];
+    let base = collected(rig, &valgrind, [50, 50, 50]).await?;
+    for (index, (name, goal)) in kinds.into_iter().zip([400_000.0, 250_000.0, 120_000.0]).enumerate() {
+        let mut counts = [50; 3];
+        counts[index] = 250;
+        let more = (collected(rig, &valgrind, counts).await? - base) / 200.0;
+        lane.figure(format!("{name}: instructions"), more, "");
+        if index == 0 && !cfg!(debug_assertions) {
+            lane.gate("instructions of creating a payout", more, goal);
+        } else {
+            lane.at_most(format!("instructions of a {name}"), more, goal, false);
+        }
+    }
+    Ok(lane)
+}
+
+async fn collected(rig: &Rig, valgrind: &Path, [creates, callbacks, gets]: [u64; 3]) -> anyhow::Result<f64> {
+    let mut house = House::open(rig).await?;
+    seed::open_payouts(&house, 0, 1_000).await?;
+    house.serve_under(valgrind, &["--tool=callgrind", "--callgrind-out-file=/dev/null"], "api").await?;
+    let paths: Vec<String> = (0..=callbacks).map(|number| rig.callback_path(seed::order_id(number))).collect::<anyhow::Result<_>>()?;
+    let callback: Maker = Arc::new(move |number| {
+        let body =
+            format!("transfer_id=77{number}&user_id=42&trade_id=seed-{number}&coin_id=5&amount=12.5&cut_amount=0&direction=2&status=1");
+        ("POST", paths[usize::try_from(number).unwrap_or_default()].clone(), body)
+    });
+    let get: Maker = Arc::new(|number| ("GET", format!("/v1/payouts/seed-{}", number % 1_000), String::new()));
+    closed(&house.api(), 1, 0, Until::Count(creates), &payouts("i")).await?.must_be_good()?;
+    closed(&house.callbacks(), 1, 0, Until::Count(callbacks), &callback).await?.must_be_good()?;
+    closed(&house.api(), 1, 0, Until::Count(gets), &get).await?.must_be_good()?;
+    let log = house.gateways[0].process.log().to_owned();
+    house.stop_gateways()?;
+    let text = std::fs::read_to_string(log)?;
+    let line = text.lines().find(|line| line.contains("Collected :"));
+    let number = line.and_then(|line| line.split_whitespace().last()?.parse().ok());
+    house.close().await?;
+    number.ok_or_else(|| anyhow::anyhow!("callgrind does not say what it has collected"))
+}
