@@ -4,36 +4,47 @@
 //! record (only while nobody else has taken the delivery over). What leaves twice has the same `webhook-id`; nothing is lost.
 //!
 //! Sends run side by side, and a claim follows whenever one ends: nobody waits for the slowest. Endpoints that fail stand in a
-//! line of their own, so that they never take the places of those that do not.
+//! line of their own, so that they never take the places of those that do not. For endpoints that are quick a claim takes more
+//! than is sent at once; when one is not quick any more, what was taken ahead for it is given back.
 
+mod attempt;
+mod lanes;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use metrics::{counter, gauge};
-use secrecy::ExposeSecret;
-use time::OffsetDateTime;
-use tokio::task::JoinSet;
+use metrics::gauge;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+use self::attempt::{Kept, Target, Tried, complain, give_back, record, send};
+use self::lanes::{Key, Lanes};
 use super::Context;
-use super::endpoint::secret_place;
 use super::error::FlowError;
-use crate::domain::delivery::{Answer, DeliveryState, EndpointState, Verdict, judge, seed};
-use crate::faults::{Bug, Point, planted, point};
-use crate::store::webhook_queue::{Claim, Claimed, Record};
-use crate::store::{endpoints, webhook_queue};
-use crate::webhooks::{self, Attempt, Outcome, Request, Secret};
+use crate::domain::delivery::EndpointState;
+use crate::faults::{Point, point};
+use crate::store::webhook_queue::{Claim, Taken};
+use crate::store::{StoreError, endpoints, webhook_queue};
+use crate::webhooks;
 
 /// So many of one endpoint are on their way at once (claims of two processes at one moment do not count each other's).
-const OF_ONE: i64 = 8;
+const OF_ONE: usize = 8;
 /// So many of one endpoint that fails: enough to notice that it is back.
-const OF_ONE_FAILING: i64 = 1;
-/// So many are on their way at once from one process, in one line.
+const OF_ONE_FAILING: usize = 1;
+/// So many of one endpoint that is quick are kept at once, by one process alone.
+const AHEAD: usize = 256;
+/// So many are on their way at once from one process, in one line, or wait to be written down: so many at most are sent again
+/// when it dies.
 const AT_ONCE: usize = 256;
+/// So many are kept besides, until it is their turn.
+const BESIDES: usize = 256;
+/// While more than so many wait for their turn there is no claim.
+const ENOUGH: usize = 64;
 /// A lease is longer than a sending can take.
 const SHORTEST_LEASE: Duration = webhooks::TOTAL_TIMEOUT.saturating_add(Duration::from_secs(5));
-/// After so many failures in a row an endpoint is said to fail.
-const PATIENCE: i32 = 5;
 /// How often a line looks for more while it waits for answers.
 const PERIOD: Duration = Duration::from_millis(500);
 /// What waits behind a failed delivery is looked at again after so long, whatever happened meanwhile.
@@ -48,179 +59,195 @@ pub enum Line {
     Failing,
 }
 
-/// Delivers everything of a line that is due now. Gives the number of tries. Once `stop` is cancelled nothing more is claimed; what
-/// was claimed is finished.
-pub async fn deliver(context: &Arc<Context>, line: Line, stop: &CancellationToken) -> Result<usize, FlowError> {
-    // Tasks of their own: one that waits for a connection of the pool must not keep others from giving theirs back.
-    let mut sends = JoinSet::new();
-    let (mut done, mut broken) = (0, None);
-    loop {
-        while !stop.is_cancelled() && broken.is_none() && sends.len() < AT_ONCE {
-            let taken = match claim(context, line, AT_ONCE - sends.len()).await {
-                Ok(taken) => taken,
-                // What is on its way comes to its end first.
-                Err(error) => {
-                    broken = Some(error);
-                    break;
-                }
-            };
-            let Taken { claimed, deadline, put_off } = taken;
-            point(Point::WebhookClaimed);
-            let nothing = claimed.is_empty() && put_off == 0;
-            for one in claimed {
-                let context = context.clone();
-                sends.spawn(async move { send(&context, one, deadline).await });
-            }
-            if nothing {
-                break;
-            }
+impl Line {
+    fn state(self) -> EndpointState {
+        match self {
+            Self::Working => EndpointState::Enabled,
+            Self::Failing => EndpointState::Failing,
         }
-        if sends.is_empty() {
-            return broken.map_or(Ok(done), Err);
+    }
+
+    fn of_one(self) -> usize {
+        match self {
+            Self::Working => OF_ONE,
+            Self::Failing => OF_ONE_FAILING,
+        }
+    }
+}
+
+/// Delivers everything of a line that is due now. Gives the number of tries. Once `stop` is cancelled nothing more is claimed; what
+/// is on its way is finished, and what waits for its turn is given back.
+pub async fn deliver(context: &Arc<Context>, line: Line, stop: &CancellationToken) -> Result<usize, FlowError> {
+    let mut working = Working {
+        context: context.clone(),
+        line,
+        by: context.clock.new_uuid(),
+        lanes: Lanes::new(line.of_one()),
+        sends: JoinSet::new(),
+        whose: HashMap::new(),
+        writes: JoinSet::new(),
+        claims: JoinSet::new(),
+        look: true,
+        tries: 0,
+        broken: None,
+    };
+    let mut period = tokio::time::interval(PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        if stop.is_cancelled() || working.broken.is_some() {
+            let waiting = working.lanes.drain();
+            working.give_back(waiting);
+        } else {
+            working.claim();
+        }
+        working.start();
+        if working.is_idle() {
+            return working.broken.map_or(Ok(working.tries), Err);
         }
         tokio::select! {
-            Some(ended) = sends.join_next() => {
-                if let Err(panic) = ended {
-                    tracing::error!(%panic, "a delivery broke off and will be tried again");
+            Some(ended) = working.sends.join_next_with_id() => working.ended(ended),
+            Some(written) = working.writes.join_next() => working.written(written),
+            Some(taken) = working.claims.join_next() => working.taken(taken),
+            () = context.wake.deliver.notified(), if line == Line::Working => working.look = true,
+            _ = period.tick() => {
+                working.look = true;
+                let still = working.lanes.drain_still();
+                working.give_back(still);
+            }
+        }
+    }
+}
+
+/// One working of the queue. Whatever takes time is a task of its own: one that waits for a connection of the pool must not keep
+/// others from giving theirs back.
+struct Working {
+    context: Arc<Context>,
+    line: Line,
+    by: Uuid,
+    lanes: Lanes<Kept>,
+    sends: JoinSet<Option<Tried>>,
+    /// The endpoint of each send.
+    whose: HashMap<Id, Key>,
+    /// Gives whether it was a try.
+    writes: JoinSet<bool>,
+    claims: JoinSet<Result<(Taken, Instant), StoreError>>,
+    /// There may be more to take.
+    look: bool,
+    tries: usize,
+    broken: Option<FlowError>,
+}
+
+impl Working {
+    fn is_idle(&self) -> bool {
+        self.sends.is_empty() && self.writes.is_empty() && self.claims.is_empty()
+    }
+
+    /// What has begun and is not written down.
+    fn unwritten(&self) -> usize {
+        self.sends.len() + self.writes.len()
+    }
+
+    /// Looks for more, if there may be more and there is room for it.
+    fn claim(&mut self) {
+        let limit = (AT_ONCE + BESIDES).saturating_sub(self.lanes.waiting() + self.unwritten());
+        if !self.look || limit == 0 || self.unwritten() >= AT_ONCE || self.lanes.waiting() > ENOUGH || !self.claims.is_empty() {
+            return;
+        }
+        self.look = false;
+        let (context, now) = (self.context.clone(), self.context.clock.now());
+        let lease = context.timing.lease.max(SHORTEST_LEASE);
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let quick = if self.line == Line::Working { self.lanes.quick() } else { Vec::new() };
+        let claim = Claim {
+            by: self.by,
+            line: self.line.state(),
+            now,
+            leased_until: now + lease,
+            of_one: number(self.line.of_one()),
+            quick: quick.into_iter().map(|(_, endpoint)| endpoint.0).collect(),
+            ahead: number(AHEAD),
+            limit: number(limit),
+            look_again: now + LOOK_AGAIN,
+        };
+        self.claims.spawn(async move {
+            let deadline = context.clock.instant() + lease;
+            Ok((webhook_queue::claim(&mut *context.db.get().await?, &claim).await?, deadline))
+        });
+    }
+
+    /// What a claim has taken waits for its turn.
+    fn taken(&mut self, taken: Result<Result<(Taken, Instant), StoreError>, JoinError>) {
+        let (taken, deadline) = match taken {
+            Ok(Ok(taken)) => taken,
+            // What is on its way comes to its end first.
+            Ok(Err(error)) => return self.broken = Some(error.into()),
+            Err(panic) => return self.broken = Some(FlowError::Internal(panic.to_string())),
+        };
+        point(Point::WebhookClaimed);
+        // There may be more behind it.
+        self.look |= taken.put_off > 0 || !taken.deliveries.is_empty();
+        for (address, deliveries) in taken.deliveries {
+            let Some(first) = deliveries.first() else { continue };
+            match Target::open(&self.context, &address, first) {
+                Ok(target) => {
+                    let (key, target) = ((first.merchant_id, first.endpoint_id), Arc::new(target));
+                    for claimed in deliveries {
+                        self.lanes.keep(key, Kept { claimed, target: target.clone(), deadline });
+                    }
                 }
-                done += 1;
-                // What has ended besides needs no claim of its own.
-                while sends.try_join_next().is_some() {
-                    done += 1;
+                Err(error) => {
+                    self.tries += deliveries.len();
+                    deliveries.iter().for_each(|claimed| complain(claimed, &error));
                 }
             }
-            () = context.wake.deliver.notified(), if line == Line::Working => {}
-            () = tokio::time::sleep(PERIOD) => {}
         }
     }
-}
 
-/// What a claim has taken.
-struct Taken {
-    claimed: Vec<Claimed>,
-    /// The end of the lease, on the clock that no pause of the process stops.
-    deadline: Instant,
-    /// How many wait behind one that failed, and were put off.
-    put_off: i64,
-}
-
-/// Takes what is due.
-async fn claim(context: &Context, line: Line, limit: usize) -> Result<Taken, FlowError> {
-    let (now, lease) = (context.clock.now(), context.timing.lease.max(SHORTEST_LEASE));
-    let deadline = context.clock.instant() + lease;
-    let (line, of_one) = match line {
-        Line::Working => (EndpointState::Enabled, OF_ONE),
-        Line::Failing => (EndpointState::Failing, OF_ONE_FAILING),
-    };
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let claim = Claim { line, now, leased_until: now + lease, of_one, limit, look_again: now + LOOK_AGAIN };
-    let (claimed, put_off) = webhook_queue::claim(&mut *context.db.get().await?, &claim).await?;
-    Ok(Taken { claimed, deadline, put_off })
-}
-
-/// One try, from its claim to its record.
-async fn send(context: &Context, claimed: Claimed, deadline: Instant) {
-    // The lease ends by itself: the delivery is tried again then.
-    if let Err(error) = try_once(context, &claimed, deadline).await {
-        counter!("tillgate_webhook_errors_total").increment(1);
-        let (merchant, delivery) = (claimed.merchant_id, claimed.delivery_id);
-        tracing::error!(%merchant, %delivery, %error, "a delivery could not be made or written down, and will be tried again");
-    }
-}
-
-async fn try_once(context: &Context, claimed: &Claimed, deadline: Instant) -> Result<(), FlowError> {
-    let request = sign(context, claimed)?;
-    // A process that was paused past its lease: others have taken over.
-    if context.clock.instant() >= deadline {
-        return Ok(());
-    }
-    if planted(Bug::DeliveredBeforeSent) {
-        let outcome = Outcome::Answered { status: 200, retry_after: None, start_of_body: String::new() };
-        record(context, claimed, &Attempt { outcome, latency: Duration::ZERO }, context.clock.now()).await?;
-    }
-    point(Point::WebhookSending);
-    let attempt = context.sender.send(&request).await;
-    point(Point::WebhookSent);
-    record(context, claimed, &attempt, context.clock.now()).await?;
-    point(Point::WebhookRecorded);
-    Ok(())
-}
-
-/// The request, signed with every live secret of the endpoint.
-fn sign(context: &Context, claimed: &Claimed) -> Result<Request, FlowError> {
-    let place = secret_place(claimed.merchant_id, claimed.endpoint_id);
-    let open = |sealed: &Vec<u8>| -> Result<Secret, FlowError> {
-        let opened = context.vault.open(&place, sealed)?;
-        let text = std::str::from_utf8(opened.expose_secret()).map_err(|error| FlowError::Internal(error.to_string()))?;
-        Secret::parse(text).map_err(|error| FlowError::Internal(error.to_string()))
-    };
-    let secrets = claimed.sealed_secrets.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let (id, timestamp) = (claimed.event_id.to_string(), context.clock.now().unix_timestamp());
-    Ok(Request {
-        url: claimed.url.parse().map_err(|_| FlowError::Internal("an endpoint whose URL is none".to_owned()))?,
-        signature: webhooks::sign(&secrets, &id, timestamp, claimed.body.as_bytes()),
-        id,
-        timestamp,
-        body: claimed.body.clone().into(),
-    })
-}
-
-/// Writes down what came of a try.
-async fn record(context: &Context, claimed: &Claimed, attempt: &Attempt, now: OffsetDateTime) -> Result<(), FlowError> {
-    let failure = match &attempt.outcome {
-        Outcome::Answered { .. } => None,
-        Outcome::Failed(failure) => Some(failure.to_string()),
-    };
-    let (answer, status, text) = match &attempt.outcome {
-        Outcome::Answered { status, retry_after, start_of_body } => {
-            (Answer::Status(*status, *retry_after), Some(i32::from(*status)), Some(start_of_body.as_str()))
+    /// Sends what can be sent.
+    fn start(&mut self) {
+        while self.unwritten() < AT_ONCE
+            && let Some((key, kept)) = self.lanes.next()
+        {
+            let context = self.context.clone();
+            let send = self.sends.spawn(async move { send(&context, kept).await });
+            self.whose.insert(send.id(), key);
         }
-        Outcome::Failed(_) => (Answer::None, None, None),
-    };
-    let verdict = judge(answer, claimed.tries, &context.timing.webhook_schedule, seed(claimed.delivery_id.0, claimed.tries), now);
-    let (state, again, hold) = match verdict {
-        Verdict::Delivered => (DeliveryState::Delivered, None, None),
-        Verdict::Gone => (DeliveryState::Canceled, None, None),
-        Verdict::Again(at, hold) => (DeliveryState::Pending, Some(at), hold),
-        Verdict::Exhausted => (DeliveryState::Exhausted, None, None),
-    };
-    let record = Record {
-        state: state.into(),
-        again,
-        success: verdict == Verdict::Delivered,
-        gone: verdict == Verdict::Gone,
-        hold,
-        status,
-        latency_ms: i32::try_from(attempt.latency.as_millis()).unwrap_or(i32::MAX),
-        answer: text,
-        failure: failure.as_deref(),
-    };
-    let mut connection = context.db.get().await?;
-    if !webhook_queue::record(&mut connection, claimed, &record, PATIENCE, now).await? {
-        return Ok(());
     }
-    if verdict == Verdict::Gone {
-        webhook_queue::cancel_for_disabled(&mut connection, now).await?;
-    }
-    note(claimed, verdict, status, failure.as_deref());
-    Ok(())
-}
 
-/// Tells the log and the metrics.
-fn note(claimed: &Claimed, verdict: Verdict, status: Option<i32>, failure: Option<&str>) {
-    let (merchant, endpoint, delivery) = (claimed.merchant_id, claimed.endpoint_id, claimed.delivery_id);
-    let result = match verdict {
-        Verdict::Delivered => "delivered",
-        Verdict::Gone => "gone",
-        Verdict::Again(..) => "failed",
-        Verdict::Exhausted => "exhausted",
-    };
-    counter!("tillgate_webhook_attempts_total", "result" => result).increment(1);
-    match verdict {
-        Verdict::Delivered => tracing::debug!(%merchant, %endpoint, %delivery, status, "delivered"),
-        Verdict::Again(next, _) => tracing::info!(%merchant, %endpoint, %delivery, status, failure, %next, "not delivered"),
-        Verdict::Gone => tracing::warn!(%merchant, %endpoint, %delivery, "the endpoint is gone: it is disabled"),
-        Verdict::Exhausted => tracing::warn!(%merchant, %endpoint, %delivery, status, failure, "not delivered, and not tried again"),
+    /// A try has come to its end, and is written down; the endpoint has its place again.
+    fn ended(&mut self, ended: Result<(Id, Option<Tried>), JoinError>) {
+        let (id, tried) = match ended {
+            Ok(ended) => ended,
+            Err(panic) => {
+                tracing::error!(%panic, "a delivery broke off and will be tried again");
+                (panic.id(), None)
+            }
+        };
+        let Some(key) = self.whose.remove(&id) else { return };
+        let too_many = self.lanes.end(key, tried.as_ref().and_then(Tried::success));
+        self.give_back(too_many);
+        let context = self.context.clone();
+        match tried {
+            Some(tried) => _ = self.writes.spawn(async move { record(&context, tried).await }),
+            None => (self.tries, self.look) = (self.tries + 1, true),
+        }
+    }
+
+    /// Something is written down, and others may come after it.
+    fn written(&mut self, written: Result<bool, JoinError>) {
+        self.look = true;
+        match written {
+            Ok(tried) => self.tries += usize::from(tried),
+            Err(panic) => tracing::error!(%panic, "what came of a delivery could not be written down, and it will be tried again"),
+        }
+    }
+
+    /// Puts what was not sent back in the queue.
+    fn give_back(&mut self, kept: Vec<Kept>) {
+        for kept in kept {
+            let context = self.context.clone();
+            self.writes.spawn(async move { give_back(&context, kept).await });
+        }
     }
 }
 

@@ -28,6 +28,7 @@ pub mod retention;
 pub mod rows;
 pub mod tasks;
 pub mod timeline;
+pub mod tries;
 pub mod verify;
 pub mod webhook_queue;
 
@@ -50,6 +51,8 @@ pub struct Db {
     creations: orders::Creations,
     /// Reports of orders, grouped.
     records: record::Records,
+    /// What came of tries to deliver, grouped.
+    tries: tries::Tries,
 }
 
 /// Why the database did not do what was asked.
@@ -131,7 +134,8 @@ impl Db {
             })
             .connect_lazy_with(options.application_name("tillgate"));
         let (creations, records) = (orders::creations(pool.clone(), acquire_timeout), record::records(pool.clone(), acquire_timeout));
-        Ok(Self { pool, creations, records })
+        let tries = tries::tries(pool.clone(), acquire_timeout);
+        Ok(Self { pool, creations, records, tries })
     }
 
     /// A connection of its own for one statement or a few.
@@ -182,6 +186,7 @@ impl Db {
     pub async fn close(&self) {
         self.creations.finish().await;
         self.records.finish().await;
+        self.tries.finish().await;
         self.pool.close().await;
     }
 }

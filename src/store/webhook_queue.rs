@@ -1,7 +1,8 @@
-//! `webhook_queue`: what is to be delivered, and what came of a try.
+//! `webhook_queue`: what is to be delivered. What came of a try is the business of [`super::tries`].
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{StoreError, audit};
 use crate::domain::audit::Entry;
@@ -19,16 +20,37 @@ pub struct Claimed {
     pub delivery_id: DeliveryId,
     /// The event.
     pub event_id: EventId,
+    /// What the event is about: of one object the deliveries come in their order.
+    pub(super) object_id: Uuid,
+    /// Its place in that order.
+    pub(super) place: i64,
+    /// When it was due.
+    pub(super) due_at: OffsetDateTime,
     /// How often it was taken from the queue, with this time.
-    fence: i64,
+    pub(super) fence: i64,
     /// Failures since it was last put into the queue.
     pub tries: i32,
-    /// Where it goes.
-    pub url: String,
     /// The event's body, to the byte.
     pub body: String,
-    /// The endpoint's live secrets, sealed, newest first.
+}
+
+/// Where deliveries go.
+#[derive(Clone)]
+pub struct Address {
+    /// The endpoint.
+    pub endpoint_id: EndpointId,
+    /// Where it is.
+    pub url: String,
+    /// Its live secrets, sealed, newest first.
     pub sealed_secrets: Vec<Vec<u8>>,
+}
+
+/// What a claim has taken.
+pub struct Taken {
+    /// Deliveries of each endpoint, in the order in which they go.
+    pub deliveries: Vec<(Address, Vec<Claimed>)>,
+    /// How many were found to wait behind one that failed: they were put off, and there may be others behind them.
+    pub put_off: i64,
 }
 
 impl std::fmt::Debug for Claimed {
@@ -39,16 +61,22 @@ impl std::fmt::Debug for Claimed {
 }
 
 /// What a claim takes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Claim {
+    /// Who keeps it.
+    pub by: Uuid,
     /// From endpoints in this state.
     pub line: EndpointState,
     /// The present.
     pub now: OffsetDateTime,
     /// Until then others leave it alone.
     pub leased_until: OffsetDateTime,
-    /// At most so many of one endpoint are on their way at once.
+    /// At most so many of one endpoint are kept at once, by whomever.
     pub of_one: i64,
+    /// Of these endpoints more are kept ahead, where nobody else keeps any.
+    pub quick: Vec<Uuid>,
+    /// So many.
+    pub ahead: i64,
     /// At most so many are taken now.
     pub limit: i64,
     /// What waits behind a failed delivery is looked at again when that one is due, at the latest then.
@@ -56,9 +84,8 @@ pub struct Claim {
 }
 
 /// Takes deliveries that are due, of each endpoint the oldest, and of all endpoints in turn: how much waits for one makes no
-/// difference to another. Of what an endpoint hears about one order, only the first is taken. Also gives how many were found to
-/// wait behind one that failed: they were put off, and there may be others behind them.
-pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<(Vec<Claimed>, i64), StoreError> {
+/// difference to another. Of what an endpoint hears about one order, only the first is taken.
+pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Taken, StoreError> {
     let rows = sqlx::query!(
         r#"
         WITH RECURSIVE busy AS (
@@ -72,63 +99,67 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<(Vec<
                 ORDER BY q.merchant_id, q.endpoint_id LIMIT 1) further
         ), free AS (
             SELECT n.merchant_id, n.endpoint_id,
-                   $4 - (SELECT count(*) FROM webhook_queue q
-                         WHERE q.merchant_id = n.merchant_id AND q.endpoint_id = n.endpoint_id AND q.leased_until > $1) AS places
+                   CASE WHEN k.others = 0 AND n.endpoint_id = ANY($8::uuid[]) THEN $9::bigint ELSE $4::bigint END - k.kept AS places
             FROM busy JOIN webhook_endpoints n USING (merchant_id, endpoint_id)
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS kept, count(*) FILTER (WHERE q.taken_by IS DISTINCT FROM $7) AS others FROM webhook_queue q
+                WHERE q.merchant_id = n.merchant_id AND q.endpoint_id = n.endpoint_id AND q.leased_until > $1) k
             WHERE n.state = $3 AND n.deleted_at IS NULL AND (n.not_before IS NULL OR n.not_before <= $1)
         ), due AS (
-            SELECT f.merchant_id, f.endpoint_id, f.places, d.at, d.object_id, d.place, d.due_at
+            SELECT f.merchant_id, f.endpoint_id, f.places, d.*
             FROM free f CROSS JOIN LATERAL (
-                SELECT q.ctid AS at, q.object_id, q.place, q.due_at FROM webhook_queue q
+                SELECT q.ctid AS at, q.object_id, q.place, q.due_at, h.place AS head, h.due_at AS head_due, h.leased_until AS head_leased
+                FROM webhook_queue q CROSS JOIN LATERAL (
+                    -- The first row at or behind this object's: one of this object's, for `q` is there. Said like this, only the
+                    -- primary key will do. By three equalities another index looks as good to a planner whose statistics are of an
+                    -- empty queue, and reads all that waits for the endpoint, for each row.
+                    SELECT o.place, o.due_at, o.leased_until FROM webhook_queue o
+                    WHERE (o.merchant_id, o.endpoint_id, o.object_id) >= (q.merchant_id, q.endpoint_id, q.object_id)
+                    ORDER BY o.merchant_id, o.endpoint_id, o.object_id, o.place LIMIT 1) h
                 WHERE q.merchant_id = f.merchant_id AND q.endpoint_id = f.endpoint_id AND q.due_at <= $1
                   -- What waits behind one that is on its way will not wait for long, and must not take the others' places here.
-                  AND NOT EXISTS (SELECT FROM webhook_queue b
-                                  WHERE b.merchant_id = q.merchant_id AND b.endpoint_id = q.endpoint_id AND b.object_id = q.object_id
-                                    AND b.place < q.place AND b.leased_until > $1)
+                  AND (h.place = q.place OR h.leased_until IS NULL OR h.leased_until <= $1)
                 ORDER BY q.due_at, q.place
-                LIMIT CASE WHEN f.places > 0 THEN 64 ELSE 0 END
-                FOR UPDATE SKIP LOCKED) d
+                LIMIT CASE WHEN f.places > 0 THEN 2 * f.places + 16 ELSE 0 END) d
         ), heads AS (
-            SELECT d.*, h.place AS head, h.due_at AS head_due, h.leased_until AS head_leased,
-                   row_number() OVER (PARTITION BY d.merchant_id, d.endpoint_id, h.place = d.place ORDER BY d.due_at, d.place, d.object_id) AS turn
-            FROM due d CROSS JOIN LATERAL (
-                -- The first row at or behind this object's: one of this object's, for `d` is there. Said like this, only the primary
-                -- key will do. By three equalities another index looks as good to a planner whose statistics are of an empty queue,
-                -- and reads all that waits for the endpoint, for each row.
-                SELECT q.place, q.due_at, q.leased_until FROM webhook_queue q
-                WHERE (q.merchant_id, q.endpoint_id, q.object_id) >= (d.merchant_id, d.endpoint_id, d.object_id)
-                ORDER BY q.merchant_id, q.endpoint_id, q.object_id, q.place LIMIT 1) h
+            SELECT d.*, row_number() OVER (PARTITION BY d.merchant_id, d.endpoint_id, d.head = d.place ORDER BY d.due_at, d.place, d.object_id) AS turn
+            FROM due d
+        ), chosen AS (
+            SELECT at, due_at, NULL::timestamptz AS head_due FROM (
+                SELECT at, due_at FROM heads WHERE head = place AND turn <= places ORDER BY turn, due_at LIMIT $5) first
+            UNION ALL
+            SELECT at, due_at, head_due FROM heads WHERE head < place AND head_due > $1 AND (head_leased IS NULL OR head_leased <= $1)
+        ), held AS MATERIALIZED (
+            -- What somebody else has in his hands is left to him. What was changed in this moment is not found any more, and taken
+            -- next time.
+            SELECT l.at, c.due_at, c.head_due FROM chosen c
+            CROSS JOIN LATERAL (SELECT q.ctid AS at FROM webhook_queue q WHERE q.ctid = c.at AND q.due_at <= $1 LIMIT 1 FOR UPDATE SKIP LOCKED) l
         ), put_off AS (
             -- Else each look would find them again before it comes to what can be sent.
-            UPDATE webhook_queue q SET due_at = least(h.head_due, $6)
-            FROM heads h
-            WHERE h.head < h.place AND h.head_due > $1 AND (h.head_leased IS NULL OR h.head_leased <= $1)
-              AND q.ctid = h.at
+            UPDATE webhook_queue q SET due_at = least(h.head_due, $6) FROM held h WHERE h.head_due IS NOT NULL AND q.ctid = h.at
             RETURNING 1
-        ), chosen AS (
-            SELECT at FROM heads
-            WHERE head = place AND turn <= places
-            ORDER BY turn, due_at
-            LIMIT $5
         ), taken AS (
-            UPDATE webhook_queue q SET due_at = $2, leased_until = $2, fence = q.fence + 1
-            FROM chosen c
-            -- Where it was when `due` locked it. One that was changed in that moment is not found, and taken next time.
-            WHERE q.ctid = c.at
-            RETURNING q.merchant_id, q.endpoint_id, q.delivery_id, q.event_id, q.tries, q.fence
+            UPDATE webhook_queue q SET due_at = $2, leased_until = $2, fence = q.fence + 1, taken_by = $7
+            FROM held h
+            WHERE h.head_due IS NULL AND q.ctid = h.at
+            RETURNING q.merchant_id, q.endpoint_id, q.object_id, q.place, h.due_at, q.delivery_id, q.event_id, q.tries, q.fence
         ), whole AS (
-            SELECT t.*, n.url, e.body::text AS body,
-                   ARRAY(SELECT s.sealed FROM webhook_secrets s
-                         WHERE s.merchant_id = t.merchant_id AND s.endpoint_id = t.endpoint_id AND (s.ends_at IS NULL OR s.ends_at > $1)
-                         ORDER BY s.ends_at DESC NULLS FIRST) AS sealed_secrets
-            FROM taken t
-            JOIN webhook_endpoints n ON n.merchant_id = t.merchant_id AND n.endpoint_id = t.endpoint_id
-            JOIN events e ON e.merchant_id = t.merchant_id AND e.event_id = t.event_id
+            SELECT t.*, row_number() OVER (PARTITION BY t.merchant_id, t.endpoint_id ORDER BY t.due_at, t.place) AS nth, e.body
+            FROM taken t CROSS JOIN LATERAL (
+                SELECT e.body::text AS body FROM events e WHERE e.merchant_id = t.merchant_id AND e.event_id = t.event_id LIMIT 1) e
         )
-        SELECT p.count AS "put_off!", w.merchant_id AS "merchant_id?", w.endpoint_id AS "endpoint_id?",
-               w.delivery_id AS "delivery_id?", w.event_id AS "event_id?", w.tries AS "tries?", w.fence AS "fence?",
-               w.url AS "url?", w.body AS "body?", w.sealed_secrets AS "sealed_secrets?"
+        SELECT p.count AS "put_off!", w.merchant_id AS "merchant_id?", w.endpoint_id AS "endpoint_id?", w.object_id AS "object_id?",
+               w.place AS "place?", w.due_at AS "due_at?", w.delivery_id AS "delivery_id?", w.event_id AS "event_id?", w.tries AS "tries?",
+               w.fence AS "fence?", w.body AS "body?",
+               -- With the first of each endpoint.
+               CASE WHEN w.nth = 1 THEN (SELECT n.url FROM webhook_endpoints n
+                                         WHERE n.merchant_id = w.merchant_id AND n.endpoint_id = w.endpoint_id) END AS "url?",
+               CASE WHEN w.nth = 1 THEN ARRAY(SELECT s.sealed FROM webhook_secrets s
+                                              WHERE s.merchant_id = w.merchant_id AND s.endpoint_id = w.endpoint_id
+                                                AND (s.ends_at IS NULL OR s.ends_at > $1)
+                                              ORDER BY s.ends_at DESC NULLS FIRST) END AS "sealed_secrets?"
         FROM (SELECT count(*) AS count FROM put_off) p LEFT JOIN whole w ON true
+        ORDER BY w.merchant_id, w.endpoint_id, w.nth
         "#,
         claim.now,
         claim.leased_until,
@@ -136,137 +167,39 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<(Vec<
         claim.of_one,
         claim.limit,
         claim.look_again,
+        claim.by,
+        &claim.quick,
+        claim.ahead,
     )
     .fetch_all(connection)
     .await?;
     let put_off = rows.first().map_or(0, |row| row.put_off);
-    let claimed = rows.into_iter().filter_map(|row| {
-        Some(Claimed {
+    let mut deliveries: Vec<(Address, Vec<Claimed>)> = Vec::new();
+    let taken = rows.into_iter().filter_map(|row| {
+        let claimed = Claimed {
             merchant_id: MerchantId(row.merchant_id?),
             endpoint_id: EndpointId(row.endpoint_id?),
+            object_id: row.object_id?,
+            place: row.place?,
+            due_at: row.due_at?,
             delivery_id: DeliveryId(row.delivery_id?),
             event_id: EventId(row.event_id?),
             fence: row.fence?,
             tries: row.tries?,
-            url: row.url?,
             body: row.body?,
-            sealed_secrets: row.sealed_secrets?,
-        })
+        };
+        Some((claimed, row.url.zip(row.sealed_secrets)))
     });
-    Ok((claimed.collect(), put_off))
-}
-
-/// What came of a try.
-#[derive(Clone, Debug)]
-pub struct Record<'a> {
-    /// What the delivery becomes: its state.
-    pub state: &'static str,
-    /// When it is tried again. Absent: it is finished.
-    pub again: Option<OffsetDateTime>,
-    /// The endpoint took it.
-    pub success: bool,
-    /// The endpoint wants nothing any more.
-    pub gone: bool,
-    /// The endpoint asked to be left alone until then.
-    pub hold: Option<OffsetDateTime>,
-    /// The HTTP status, if there was an answer.
-    pub status: Option<i32>,
-    /// How long it took.
-    pub latency_ms: i32,
-    /// How the answer's body begins.
-    pub answer: Option<&'a str>,
-    /// Why no answer came.
-    pub failure: Option<&'a str>,
-}
-
-/// Writes down what came of a try: the attempt, the delivery, its place in the queue, and how the endpoint stands, which fails
-/// after `patience` failures in a row. `false` if somebody else has taken the delivery over meanwhile: then nothing is written.
-pub async fn record(
-    connection: &mut PgConnection,
-    claimed: &Claimed,
-    record: &Record<'_>,
-    patience: i32,
-    now: OffsetDateTime,
-) -> Result<bool, StoreError> {
-    let written = sqlx::query_scalar!(
-        r#"
-        WITH mine AS (
-            -- By the delivery, for which one index alone will do. By the primary key the planner may err: see the heads of a claim.
-            SELECT merchant_id, endpoint_id, object_id, place, delivery_id FROM webhook_queue
-            WHERE merchant_id = $1 AND delivery_id = $2 AND fence = $3
-            FOR UPDATE
-        ), gone AS (
-            DELETE FROM webhook_queue q USING mine m
-            WHERE $5::timestamptz IS NULL AND q.merchant_id = m.merchant_id AND q.delivery_id = m.delivery_id
-        ), again AS (
-            UPDATE webhook_queue q SET due_at = $5, leased_until = NULL, tries = q.tries + 1
-            FROM mine m
-            WHERE $5 IS NOT NULL AND q.merchant_id = m.merchant_id AND q.delivery_id = m.delivery_id
-        ), freed AS (
-            -- What was put off behind it.
-            UPDATE webhook_queue q SET due_at = $4
-            FROM mine m
-            WHERE $5 IS NULL AND q.merchant_id = m.merchant_id AND q.endpoint_id = m.endpoint_id AND q.object_id = m.object_id
-              AND q.place > m.place AND q.due_at > $4 AND q.leased_until IS NULL AND q.tries = 0
-        ), d AS (
-            UPDATE webhook_deliveries d SET state = $6, attempts = d.attempts + 1, finished_at = CASE WHEN $5 IS NULL THEN $4 END
-            -- The id as it was claimed, too: only its month is looked into.
-            FROM mine m WHERE d.merchant_id = m.merchant_id AND d.delivery_id = m.delivery_id AND d.delivery_id = $2
-            RETURNING d.merchant_id, d.delivery_id, d.attempts
-        ), a AS (
-            INSERT INTO webhook_attempts (merchant_id, delivery_id, number, status, latency_ms, answer, failure, at)
-            SELECT merchant_id, delivery_id, attempts, $10, $11, $12, $13, $4 FROM d
-        ), n AS (
-            UPDATE webhook_endpoints n SET
-                state = CASE
-                    WHEN n.state = 'disabled' THEN n.state
-                    WHEN $8 THEN 'disabled'
-                    WHEN n.state = 'paused' THEN n.state
-                    WHEN $7 THEN 'enabled'
-                    WHEN n.consecutive_failures + 1 >= $14 THEN 'failing'
-                    ELSE n.state END,
-                reason = CASE
-                    WHEN n.state = 'disabled' THEN n.reason
-                    WHEN $8 THEN 'it answered 410: it is gone'
-                    WHEN n.state = 'paused' THEN n.reason
-                    WHEN $7 THEN NULL
-                    WHEN n.consecutive_failures + 1 >= $14 THEN coalesce($13, 'it answered ' || $10::integer)
-                    ELSE n.reason END,
-                since = CASE
-                    WHEN n.state <> 'disabled' AND $8 THEN $4
-                    WHEN n.state = 'failing' AND $7 THEN $4
-                    WHEN n.state = 'enabled' AND NOT $7 AND n.consecutive_failures + 1 >= $14 THEN $4
-                    ELSE n.since END,
-                consecutive_failures = CASE WHEN $7 THEN 0 ELSE n.consecutive_failures + 1 END,
-                last_success_at = CASE WHEN $7 THEN $4 ELSE n.last_success_at END,
-                last_failure_at = CASE WHEN $7 THEN n.last_failure_at ELSE $4 END,
-                not_before = coalesce($9, n.not_before)
-            FROM mine m
-            WHERE n.merchant_id = m.merchant_id AND n.endpoint_id = m.endpoint_id
-              -- While all goes well, one write in a while is enough.
-              AND (NOT $7 OR n.state = 'failing' OR n.consecutive_failures > 0
-                   OR n.last_success_at IS NULL OR n.last_success_at <= $4 - interval '10 seconds')
-        )
-        SELECT count(*) AS "written!" FROM mine
-        "#,
-        claimed.merchant_id.0,
-        claimed.delivery_id.0,
-        claimed.fence,
-        now,
-        record.again,
-        record.state,
-        record.success,
-        record.gone,
-        record.hold,
-        record.status,
-        record.latency_ms,
-        record.answer,
-        record.failure,
-        patience,
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(written == 1)
+    for (claimed, address) in taken {
+        match (address, deliveries.last_mut()) {
+            (Some((url, sealed_secrets)), _) => {
+                deliveries.push((Address { endpoint_id: claimed.endpoint_id, url, sealed_secrets }, vec![claimed]));
+            }
+            (None, Some((_, of_it))) => of_it.push(claimed),
+            (None, None) => {}
+        }
+    }
+    Ok(Taken { deliveries, put_off })
 }
 
 /// Makes all that waits for an endpoint due now.

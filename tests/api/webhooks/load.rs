@@ -110,3 +110,28 @@ async fn happen(app: &TestApp, events: usize, round: usize) {
             .expect("events");
     }
 }
+
+/// What is due together is taken together, and what ends together is written down together.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_deliveries_share_a_commit() {
+    let app = TestApp::start().await;
+    for _ in 0..HEALTHY {
+        let receiver = Receiver::forgetful().await;
+        Endpoint::at(&app, &receiver.url, &["*"]).await;
+    }
+    happen(&app, 100, 1).await;
+    let mut database = app.database().await;
+    let count = "CREATE TABLE commits (xid xid8 PRIMARY KEY);
+        CREATE FUNCTION count_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO commits VALUES (pg_current_xact_id()) ON CONFLICT DO NOTHING;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER commits_are_counted AFTER UPDATE OR DELETE ON webhook_queue FOR EACH STATEMENT EXECUTE FUNCTION count_commit()";
+    sqlx::raw_sql(count).execute(&mut database).await.expect("a counter");
+    app.advance(std::time::Duration::from_mins(1));
+    let delivered = app.deliver().await;
+    assert_eq!((delivered, app.count("webhook_queue").await), (100 * HEALTHY, 0));
+    let commits = app.count("commits").await;
+    // Of its first tries each endpoint has eight in a claim; a group of what ended has at most 64.
+    assert!(commits * 8 <= i64::try_from(delivered).expect("a number"), "{commits} commits for {delivered} deliveries");
+}
