@@ -182,7 +182,7 @@ async fn links(eyes: &mut PgConnection, outcome: &mut Outcome) {
 }
 
 /// From each call whose outcome became unknown to the first question about it.
-async fn first_looks(eyes: &mut PgConnection, site: &Site<'_>) -> Vec<Duration> {
+async fn first_looks(eyes: &mut PgConnection, site: &Site<'_>) -> Vec<(Duration, String)> {
     let unknown: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT trade_id FROM attempts JOIN orders USING (merchant_id, order_id)
          WHERE state = 'unknown' AND provider = 'hicoin' AND kind <> 'deposit'",
@@ -208,7 +208,7 @@ async fn first_looks(eyes: &mut PgConnection, site: &Site<'_>) -> Vec<Duration> 
     let first = |trade_id: &String| {
         let since = *sent.get(trade_id)?;
         let at = asked.get(trade_id)?.iter().copied().find(|at| *at >= since)?;
-        Some(Duration::from_millis(u64::try_from(at - since).unwrap_or_default()))
+        Some((Duration::from_millis(u64::try_from(at - since).unwrap_or_default()), trade_id.clone()))
     };
     unknown.iter().filter_map(first).collect()
 }
