@@ -108,12 +108,12 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Taken
         ), due AS (
             SELECT f.merchant_id, f.endpoint_id, f.places, d.*
             FROM free f CROSS JOIN LATERAL (
-                SELECT q.ctid AS at, q.object_id, q.place, q.due_at, h.place AS head, h.due_at AS head_due, h.leased_until AS head_leased
+                SELECT q.ctid AS at, q.place, q.due_at, h.at AS head_at, h.place AS head, h.due_at AS head_due
                 FROM webhook_queue q CROSS JOIN LATERAL (
                     -- The first row at or behind this object's: one of this object's, for `q` is there. Said like this, only the
                     -- primary key will do. By three equalities another index looks as good to a planner whose statistics are of an
                     -- empty queue, and reads all that waits for the endpoint, for each row.
-                    SELECT o.place, o.due_at, o.leased_until FROM webhook_queue o
+                    SELECT o.ctid AS at, o.place, o.due_at, o.leased_until FROM webhook_queue o
                     WHERE (o.merchant_id, o.endpoint_id, o.object_id) >= (q.merchant_id, q.endpoint_id, q.object_id)
                     ORDER BY o.merchant_id, o.endpoint_id, o.object_id, o.place LIMIT 1) h
                 WHERE q.merchant_id = f.merchant_id AND q.endpoint_id = f.endpoint_id AND q.due_at <= $1
@@ -122,13 +122,17 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Taken
                 ORDER BY q.due_at, q.place
                 LIMIT CASE WHEN f.places > 0 THEN 2 * f.places + 16 ELSE 0 END) d
         ), heads AS (
-            SELECT d.*, row_number() OVER (PARTITION BY d.merchant_id, d.endpoint_id, d.head = d.place ORDER BY d.due_at, d.place, d.object_id) AS turn
-            FROM due d
+            -- What waits behind one that is due again stands for that one: it may have been due before it, and then nothing else would
+            -- lead to it.
+            SELECT d.head_at AS at, d.head_due AS due_at, d.places, min(d.due_at) AS since,
+                   row_number() OVER (PARTITION BY d.merchant_id, d.endpoint_id ORDER BY min(d.due_at), d.head) AS turn
+            FROM due d WHERE d.head_due <= $1
+            GROUP BY d.merchant_id, d.endpoint_id, d.places, d.head_at, d.head, d.head_due
         ), chosen AS (
             SELECT at, due_at, NULL::timestamptz AS head_due FROM (
-                SELECT at, due_at FROM heads WHERE head = place AND turn <= places ORDER BY turn, due_at LIMIT $5) first
+                SELECT at, due_at FROM heads WHERE turn <= places ORDER BY turn, since LIMIT $5) first
             UNION ALL
-            SELECT at, due_at, head_due FROM heads WHERE head < place AND head_due > $1 AND (head_leased IS NULL OR head_leased <= $1)
+            SELECT at, due_at, head_due FROM due WHERE head < place AND head_due > $1
         ), held AS MATERIALIZED (
             -- What somebody else has in his hands is left to him. What was changed in this moment is not found any more, and taken
             -- next time.
