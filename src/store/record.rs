@@ -199,9 +199,11 @@ async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<
                 entry json)
         ), held AS (
             -- Always in the same order, so that two pages never wait for each other.
-            SELECT o.order_id FROM input i JOIN orders o USING (merchant_id, order_id)
-            WHERE i.changed AND o.sequence = i.sequence - 1
-            ORDER BY o.order_id FOR NO KEY UPDATE OF o
+            -- One by one over their keys, whatever the statistics say of the table.
+            SELECT o.order_id FROM (SELECT * FROM input WHERE changed ORDER BY order_id) i CROSS JOIN LATERAL (
+                SELECT o.order_id FROM orders o
+                WHERE o.merchant_id = i.merchant_id AND o.order_id = i.order_id AND o.sequence = i.sequence - 1 FOR NO KEY UPDATE OF o
+            ) o
         ), kept AS (
             SELECT r.merchant_id, r.receipt_id, h.order_id, h.event_id, h.event_type, h.event
             FROM json_to_recordset($2::text::json)
