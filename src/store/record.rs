@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use self::rows::{HeardRow, Row};
 use super::group::{Group, document, row};
+use super::pool::Connections;
 use super::{Db, StoreError};
 use crate::domain::agenda::Task;
 use crate::domain::audit::Entry;
@@ -129,13 +130,15 @@ pub enum Bond {
 pub type Records = Group<OrderId, (OrderId, String), bool>;
 
 /// The way of single records to the database.
-pub fn records(pool: PgPool, patience: Duration) -> Records {
+pub fn records(connections: Connections, patience: Duration) -> Records {
     Group::new(patience, move |records: &[(OrderId, String)]| {
         let (orders, rows): (Vec<OrderId>, Vec<String>) = records.iter().cloned().unzip();
-        let pool = pool.clone();
+        let connections = connections.clone();
         async move {
             let page = Page { rows: document(&rows), heard: document(&[]), receipts: 0, bond: Bond::Each };
-            let written = write(&mut *pool.acquire().await?, &page).await?.unwrap_or_default();
+            let mut connection = connections.get().await?;
+            let written = write(&mut connection, &page).await?.unwrap_or_default();
+            connection.done();
             Ok(orders.iter().map(|order| written.contains(order)).collect())
         }
         .boxed()
@@ -164,7 +167,10 @@ pub async fn record(db: &Db, records: &[Record<'_>], homeless: &[Homeless], bond
         .collect::<Result<Vec<_>, _>>()?;
     let receipts = i64::try_from(heard.len()).unwrap_or(i64::MAX);
     let page = Page { rows: document(&rows), heard: document(&heard), receipts, bond };
-    write(&mut *db.get().await?, &page).await
+    let mut connection = db.get().await?;
+    let written = write(&mut connection, &page).await?;
+    connection.done();
+    Ok(written)
 }
 
 /// What one statement writes.
