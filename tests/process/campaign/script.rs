@@ -173,6 +173,7 @@ impl Script {
             clients: 24,
             refuses_duplicates: seed.is_multiple_of(2),
             blows: ALL,
+            breath: Duration::from_millis(500),
             weather: Weather::foul(),
             front: Trouble { often: 100, ..Trouble::NONE },
             wallets: Trouble { often: 60, ..Trouble::NONE },
