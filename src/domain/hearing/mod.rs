@@ -127,8 +127,9 @@ fn follow(heard: &mut Heard, before: &Order, report: &Report, fact: Option<Fact>
 
 /// Keeps count of the attempts that may have moved money without our knowing.
 fn count_doubts(order: &mut Order, report: &Report, now: OffsetDateTime) {
-    // The provider is known to have it: whatever a call came to, it was this movement.
-    let taken = order.state.is_taken();
+    // The provider is known to have it: whatever a call came to, it was this movement. A claim alone is no knowledge.
+    let only_claimed = order.state == State::Deposit(Deposit::Verifying) && order.provider_reference.is_none();
+    let taken = order.state.is_taken() && !only_claimed;
     match &report.says {
         Says::Answer { outcome, late } if order.kind == Kind::Deposit && !taken && names(outcome) => {
             // One that does not refuse a repetition may have both: what the earlier announcements came to stays in doubt.

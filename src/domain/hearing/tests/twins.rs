@@ -24,6 +24,17 @@ fn money_of_either_settles_the_order_and_names_it() {
     }
 }
 
+/// The fault campaign has found this one (seed 5).
+#[test]
+fn a_claim_that_comes_before_the_first_announcement_is_given_up_keeps_its_name() {
+    let created = at(State::Deposit(Deposit::Created));
+    let paid = twin(&created, Standing::Paid);
+    let told = [claim(paid.clone()), answer(lost()), answer(accepted(record(&created, Standing::Awaiting)))];
+    let order = after(&created, &told);
+    assert_eq!((order.state, order.references()), (State::Deposit(Deposit::Verifying), vec!["T1".to_owned(), "T0".to_owned()]));
+    assert_eq!(after(&order, &[lookup(paid)]).state, State::Deposit(Deposit::Succeeded));
+}
+
 #[test]
 fn each_name_is_asked_for_and_a_claim_alone_moves_no_money() {
     let order = announced_twice();
