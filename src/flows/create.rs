@@ -76,9 +76,9 @@ async fn try_create(context: &Context, merchant: MerchantId, by: &By, wish: &Wis
     let tenant = tenant(context, merchant).await?;
     let account = tenant.open_account(wish.provider)?;
     check_way(account, wish)?;
-    Box::pin(check_browser(context, merchant, &tenant, account, wish)).await?;
+    check_browser(context, merchant, &tenant, account, wish).await?;
     let coin = coins::for_order(context, merchant, account, &wish.coin, wish.amount).await?;
-    let sides = Box::pin(sides(context, merchant, account, wish)).await?;
+    let sides = sides(context, merchant, account, wish).await?;
     let order = draft(context, merchant, account, wish, coin, sides);
     let instant = context.clock.instant();
     let attempt = (wish.kind == Kind::Deposit).then(|| (AttemptId(context.clock.new_uuid()), order.created_at + context.timing.lease));
@@ -142,7 +142,9 @@ async fn check_browser(
     if account.wallet.payouts_need_token
         && let Some(user) = wish.destination.as_ref().and_then(Destination::provider_user)
     {
-        let linked = links::customer_of(&mut *context.db.get().await?, merchant, wish.provider, user).await?;
+        let linked = async { links::customer_of(&mut *context.db.get().await?, merchant, wish.provider, user).await };
+        // Rare: not in the memory of every order.
+        let linked = Box::pin(linked).await?;
         linked.ok_or_else(|| {
             let text = "in the flow for browsers, payouts go to linked users only; POST /v1/customers/{customer}/links makes a link";
             FlowError::field("/destination/user_id", "link_required", text)
@@ -162,9 +164,12 @@ async fn sides(
         (Some(Destination::Customer { customer }), _) => {
             let from = wish.customer.clone().ok_or_else(|| FlowError::Internal("a transfer without a customer".to_owned()))?;
             let to = CustomerId::parse(customer).map_err(|error| FlowError::field("/to_customer", "invalid", error.to_string()))?;
-            let mut connection = context.db.get().await?;
-            let source = customers::user(&mut connection, merchant, &from, wish.provider).await?;
-            let user = customers::user(&mut connection, merchant, &to, wish.provider).await?;
+            let users = async {
+                let mut connection = context.db.get().await?;
+                let source = customers::user(&mut connection, merchant, &from, wish.provider).await?;
+                Ok::<_, FlowError>((source, customers::user(&mut connection, merchant, &to, wish.provider).await?))
+            };
+            let (source, user) = Box::pin(users).await?;
             let registered = |found: Option<String>, pointer| found.ok_or_else(|| not_registered(pointer));
             Ok((Some(registered(source, "/from_customer")?), Some(registered(user, "/to_customer")?)))
         }

@@ -56,18 +56,18 @@ use crate::flows::error::FlowError;
 macro_rules! every_route {
     ($config:expr) => {
         $config
-            // The router tries one after the other: what is asked most stands first.
+            // The router tries one after the other: what is asked most stands first, and before what takes patterns.
+            .service(payouts::create)
+            .service(deposits::create)
+            .service(payouts::list)
+            .service(deposits::list)
             .service(callbacks::fomo)
             .service(callbacks::hicoin)
             .service(payouts::get)
             .service(deposits::get)
-            .service(deposits::create)
-            .service(deposits::list)
             .service(deposits::cancel)
             .service(deposits::refresh)
             .service(deposits::resolve)
-            .service(payouts::create)
-            .service(payouts::list)
             .service(payouts::cancel)
             .service(payouts::refresh)
             .service(payouts::resolve)

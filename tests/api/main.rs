@@ -12,6 +12,7 @@ mod bad_input;
 mod browser;
 mod callbacks;
 mod conclusions;
+mod connections;
 mod customers;
 mod evidence;
 mod gates;
