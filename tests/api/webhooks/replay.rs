@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::receiver::{Endpoint, Receiver};
-use super::{asked, paid, start};
+use super::{paid, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_since_a_time_tells_everything_since_then_had_or_not() {
@@ -53,31 +53,6 @@ async fn a_delivery_is_sent_again_by_hand_though_the_endpoint_has_it() {
     assert_eq!(receiver.seen()[3].id, second["event"]);
     let tries = app.get(&path).await.body["attempts"].as_array().map(Vec::len);
     assert_eq!(tries, Some(2));
-    app.finish().await;
-}
-
-/// What is sent again is due later than what waits behind it, and comes first all the same, however much that is.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_sent_again_is_not_hidden_by_what_waits_behind_it() {
-    let (app, receiver, endpoint) = start().await;
-    let since = app.clock.now().format(&time::format_description::well_known::Rfc3339).expect("a time");
-    for number in 0..40 {
-        asked(&app, &format!("p-{number}")).await;
-    }
-    assert_eq!(app.deliver().await, 40);
-    endpoint.set(&app, "paused").await;
-    while app.submit().await > 0 {}
-    app.advance(Duration::from_mins(1));
-    let replay = app.post(&format!("{}/replay", endpoint.path()), &json!({ "since": since })).await;
-    assert_eq!(replay.body["deliveries"], 40);
-    endpoint.set(&app, "enabled").await;
-    assert_eq!(app.deliver().await, 120);
-    let again = &receiver.steps()[40..];
-    for number in 0..40 {
-        let trade_id = format!("p-{number}");
-        let steps: Vec<i64> = again.iter().filter(|step| step.0 == trade_id).map(|step| step.1).collect();
-        assert_eq!(steps, [1, 2, 3], "{trade_id}");
-    }
     app.finish().await;
 }
 
