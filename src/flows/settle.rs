@@ -210,8 +210,8 @@ fn write<'a>(
 ) -> Result<Record<'a>, FlowError> {
     let Change { report, notes, .. } = change;
     let order = &heard.order;
-    let event = EventBody::of(order);
-    let event_body = text(&event)?;
+    let has_step = heard.changed || change.born.is_some();
+    let event = has_step.then(|| told(context, order)).transpose()?;
     let evidence = report.evidence.as_ref().filter(|_| worth_keeping(report, heard));
     // An attempt is opened only with the step that says so; a deposit's call makes no step.
     let opened = notes.opens.filter(|_| heard.refusal.is_none());
@@ -222,7 +222,7 @@ fn write<'a>(
         now,
         channel: report.channel,
         reason: report.reason(),
-        event: (EventId(context.clock.new_uuid()), event.event_type, event_body),
+        event,
         report: evidence.map(|evidence| kept(context, order, evidence, report, heard)).transpose()?,
         ended: notes.ends.zip(detail(report)).map(|(attempt, (state, detail))| (attempt, state, detail)),
         opened,
@@ -232,6 +232,13 @@ fn write<'a>(
         entry,
         finding: heard.finding.as_ref().map(|finding| discrepancy(context, order, finding)).transpose()?,
     })
+}
+
+/// The event of a step.
+fn told(context: &Context, order: &Order) -> Result<(EventId, String, String), FlowError> {
+    let event = EventBody::of(order);
+    let body = text(&event)?;
+    Ok((EventId(context.clock.new_uuid()), event.event_type, body))
 }
 
 /// What becomes of the order's task.

@@ -39,8 +39,8 @@ pub struct Record<'a> {
     pub channel: Channel,
     /// What it said, in a few words.
     pub reason: String,
-    /// The event of the step: its id, type and body.
-    pub event: (EventId, String, String),
+    /// The event of the step: its id, type and body. Absent where there is no step.
+    pub event: Option<(EventId, String, String)>,
     /// What came in from outside.
     pub report: Option<ReportRow>,
     /// The attempt that the report is about, and how it ends: state and detail.
@@ -210,14 +210,24 @@ async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<
                 SELECT o.order_id FROM orders o
                 WHERE o.merchant_id = i.merchant_id AND o.order_id = i.order_id AND o.sequence = i.sequence - 1 FOR NO KEY UPDATE OF o
             ) o
-        ), kept AS (
-            SELECT r.merchant_id, r.receipt_id, h.order_id, h.event_id, h.event_type, h.event
+        ), found AS (
+            SELECT h.*, r.at
             FROM json_to_recordset($2::text::json)
                 AS h(merchant_id uuid, receipt_id uuid, revision integer, unheard boolean, order_id uuid, event_id uuid, event_type text, event text)
-            JOIN receipts r ON r.merchant_id = h.merchant_id AND r.receipt_id = h.receipt_id
-            WHERE r.revision = h.revision AND r.unheard = h.unheard AND (r.order_id IS NULL OR r.order_id = h.order_id)
+            CROSS JOIN LATERAL (
+                -- Said like this, only the primary key will do. By two equalities another index looks as good to a planner whose
+                -- statistics are of a few receipts, and reads all of the merchant's, for each.
+                SELECT r.ctid AS at, r.* FROM receipts r WHERE (r.merchant_id, r.receipt_id) >= (h.merchant_id, h.receipt_id)
+                ORDER BY r.merchant_id, r.receipt_id LIMIT 1) r
+            WHERE r.merchant_id = h.merchant_id AND r.receipt_id = h.receipt_id AND r.revision = h.revision AND r.unheard = h.unheard
+              AND (r.order_id IS NULL OR r.order_id = h.order_id)
             -- By the provider's numbers, as readers of feeds do.
-            ORDER BY length(r.provider_receipt_id), r.provider_receipt_id FOR UPDATE OF r
+            ORDER BY length(r.provider_receipt_id), r.provider_receipt_id
+        ), kept AS MATERIALIZED (
+            -- What was changed before it was locked is not there any more, and its page is decided anew.
+            SELECT f.* FROM found f CROSS JOIN LATERAL (
+                -- Looked at once more when the lock is there: a row that was changed is found at its old place all the same.
+                SELECT FROM receipts r WHERE r.ctid = f.at AND r.revision = f.revision AND r.unheard = f.unheard LIMIT 1 FOR UPDATE) r
         ), fits AS (
             SELECT i.* FROM input i
             WHERE CASE
@@ -297,7 +307,7 @@ async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<
             UPDATE receipts r SET order_id = k.order_id, unheard = false,
                 unmatched_at = CASE WHEN k.order_id IS NULL THEN coalesce(r.unmatched_at, r.updated_at) ELSE r.unmatched_at END
             FROM kept k, page
-            WHERE page.stands AND r.merchant_id = k.merchant_id AND r.receipt_id = k.receipt_id
+            WHERE page.stands AND r.ctid = k.at
               AND (k.order_id IS NULL OR EXISTS (SELECT FROM here i WHERE i.order_id = k.order_id))
         ), he AS (
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)

@@ -100,7 +100,7 @@ pub async fn webhooks(rig: &Rig) -> anyhow::Result<Lane> {
     let mut lane = Lane::new("webhooks", "deliveries to receivers that answer at once, from the start of a worker to the last answer");
     let mut curve = Vec::new();
     let deliveries = rig.pick(6_000, 40_000);
-    for good in rig.pick(vec![10], vec![1, 10, 100]) {
+    for good in rig.pick(vec![10], vec![1, 10, 50]) {
         let sink = Sink::start().await?;
         let mut house = House::open(rig).await?;
         endpoints(&mut house, &sink, good, 0).await?;
@@ -140,7 +140,7 @@ pub async fn webhooks(rig: &Rig) -> anyhow::Result<Lane> {
 /// One receiver hangs, the others do not.
 pub async fn hang(rig: &Rig) -> anyhow::Result<Lane> {
     let mut lane = Lane::new("hang", "one receiver never answers: what the others notice of it");
-    let (good, each) = (rig.pick(20, 100), rig.pick(100, 200));
+    let (good, each) = (rig.pick(20, 45), rig.pick(100, 450));
     let mut rates = Vec::new();
     let mut noisy = false;
     for hanging in [0, 1] {

@@ -13,29 +13,60 @@ use crate::domain::money::Amount;
 use crate::domain::order::{Claim, Failure, NextAction, Order, Retry};
 use crate::store::rows::bytes;
 
-/// A record as the statement reads it. The names are those of its list of columns.
+/// A record as the statement reads it. The names are those of its list of columns; parts that a record does not have are left
+/// out, since Postgres reads the document name by name.
 #[derive(Serialize)]
 pub(super) struct Row<'a> {
     merchant_id: Uuid,
     order_id: Uuid,
     sequence: i64,
     changed: bool,
-    born: Option<String>,
     hears: usize,
     #[serde(with = "time::serde::rfc3339")]
     now: OffsetDateTime,
-    trade_id: &'a str,
-    kind: &'static str,
     provider: &'static str,
     coin: &'a str,
     provider_coin_id: &'a str,
+    customer: Option<&'a str>,
+    channel: &'static str,
+    remove_task: bool,
+    #[serde(flatten)]
+    born: Option<BornPart<'a>>,
+    #[serde(flatten)]
+    step: Option<StepPart<'a>>,
+    #[serde(flatten)]
+    report: Option<ReportPart<'a>>,
+    #[serde(flatten)]
+    ended: Option<EndedPart<'a>>,
+    #[serde(flatten)]
+    opened: Option<OpenedPart>,
+    #[serde(flatten)]
+    task: Option<TaskPart>,
+    #[serde(flatten)]
+    receipt: Option<ReceiptPart<'a>>,
+    #[serde(flatten)]
+    finding: Option<FindingPart<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<&'a Entry>,
+}
+
+/// What a new order is.
+#[derive(Serialize)]
+struct BornPart<'a> {
+    born: String,
+    trade_id: &'a str,
+    kind: &'static str,
     decimals: u32,
     amount: Amount,
     tolerance: Amount,
-    customer: Option<&'a str>,
     provider_user: Option<&'a str>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+}
+
+/// What an order becomes, and how it is told.
+#[derive(Serialize)]
+struct StepPart<'a> {
     status: &'static str,
     stage: Option<&'static str>,
     amount_received: Amount,
@@ -57,79 +88,150 @@ pub(super) struct Row<'a> {
     final_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
-    channel: &'static str,
     reason: &'a str,
     event_id: Uuid,
     event_type: &'a str,
     event: &'a str,
-    report_id: Option<Uuid>,
-    digest: Option<String>,
-    sealed_raw: Option<String>,
-    summary: Option<&'a Value>,
-    verdict: Option<&'static str>,
+}
+
+/// What came in from outside.
+#[derive(Serialize)]
+struct ReportPart<'a> {
+    report_id: Uuid,
+    digest: String,
+    sealed_raw: String,
+    summary: &'a Value,
+    verdict: &'static str,
     source: Option<&'a str>,
-    ended_id: Option<Uuid>,
-    ended_state: Option<&'static str>,
-    ended_detail: Option<&'a str>,
-    opened_id: Option<Uuid>,
-    #[serde(with = "time::serde::rfc3339::option")]
-    opened_until: Option<OffsetDateTime>,
-    remove_task: bool,
-    work: Option<&'static str>,
+}
+
+/// The attempt that ends.
+#[derive(Serialize)]
+struct EndedPart<'a> {
+    ended_id: Uuid,
+    ended_state: &'static str,
+    ended_detail: &'a str,
+}
+
+/// The attempt that begins.
+#[derive(Serialize)]
+struct OpenedPart {
+    opened_id: Uuid,
+    #[serde(with = "time::serde::rfc3339")]
+    opened_until: OffsetDateTime,
+}
+
+/// What is to be done next.
+#[derive(Serialize)]
+struct TaskPart {
+    work: &'static str,
     lane: Option<String>,
-    #[serde(with = "time::serde::rfc3339::option")]
-    due_at: Option<OffsetDateTime>,
-    tries: Option<i32>,
+    #[serde(with = "time::serde::rfc3339")]
+    due_at: OffsetDateTime,
+    tries: i32,
     #[serde(with = "time::serde::rfc3339::option")]
     absent_since: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
     absent_last: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
     leased_until: Option<OffsetDateTime>,
-    receipt_id: Option<Uuid>,
-    receipt_number: Option<&'a str>,
-    receipt_matched: Option<bool>,
-    receipt_amount: Option<Amount>,
+}
+
+/// Money that is proven.
+#[derive(Serialize)]
+struct ReceiptPart<'a> {
+    receipt_id: Uuid,
+    receipt_number: &'a str,
+    receipt_matched: bool,
+    receipt_amount: Amount,
     receipt_fee: Option<Amount>,
-    receipt_event_id: Option<Uuid>,
-    receipt_event: Option<&'a str>,
-    finding_id: Option<Uuid>,
-    finding_kind: Option<&'static str>,
-    ours: Option<&'a Value>,
-    theirs: Option<&'a Value>,
-    finding_digest: Option<String>,
-    finding_event_id: Option<Uuid>,
-    finding_event: Option<&'a str>,
-    entry: Option<&'a Entry>,
+    receipt_event_id: Uuid,
+    receipt_event: &'a str,
+}
+
+/// Where the sides disagree.
+#[derive(Serialize)]
+struct FindingPart<'a> {
+    finding_id: Uuid,
+    finding_kind: &'static str,
+    ours: &'a Value,
+    theirs: &'a Value,
+    finding_digest: String,
+    finding_event_id: Uuid,
+    finding_event: &'a str,
 }
 
 impl<'a> Row<'a> {
     pub(super) fn of(record: &'a Record<'a>) -> Self {
         let order = record.order;
-        let (report, receipt, finding) = (record.report.as_ref(), record.receipt.as_ref(), record.finding.as_ref());
-        let task = match record.task {
-            TaskWrite::Leave | TaskWrite::Remove => None,
-            TaskWrite::Set(task, progress, lease) => Some((task, progress, lease)),
-        };
         Self {
             merchant_id: order.merchant_id.0,
             order_id: order.id.0,
             sequence: order.sequence,
             changed: record.changed,
-            born: record.born.map(bytes),
             hears: record.hears.len(),
             now: record.now,
-            trade_id: order.trade_id.as_str(),
-            kind: order.kind.into(),
             provider: order.provider.into(),
             coin: &order.coin,
             provider_coin_id: &order.provider_coin_id,
+            customer: order.customer.as_ref().map(CustomerId::as_str),
+            channel: record.channel.into(),
+            remove_task: matches!(record.task, TaskWrite::Remove),
+            born: record.born.map(|fingerprint| BornPart::of(order, fingerprint)),
+            step: record.event.as_ref().map(|event| StepPart::of(record, event)),
+            report: record.report.as_ref().map(|report| ReportPart {
+                report_id: report.id.0,
+                digest: bytes(&report.digest),
+                sealed_raw: bytes(&report.sealed_raw),
+                summary: &report.summary,
+                verdict: report.verdict,
+                source: report.source.as_deref(),
+            }),
+            ended: record.ended.as_ref().map(|(id, state, detail)| EndedPart { ended_id: id.0, ended_state: state, ended_detail: detail }),
+            opened: record.opened.map(|(id, until)| OpenedPart { opened_id: id.0, opened_until: until }),
+            task: TaskPart::of(order, record.task),
+            receipt: record.receipt.as_ref().map(|(id, received, event_id, event)| ReceiptPart {
+                receipt_id: id.0,
+                receipt_number: &received.provider_receipt_id,
+                receipt_matched: received.matched,
+                receipt_amount: received.amount,
+                receipt_fee: received.fee,
+                receipt_event_id: event_id.0,
+                receipt_event: event,
+            }),
+            finding: record.finding.as_ref().map(|(id, finding, digest, event_id, event)| FindingPart {
+                finding_id: id.0,
+                finding_kind: finding.kind.into(),
+                ours: &finding.ours,
+                theirs: &finding.theirs,
+                finding_digest: bytes(digest),
+                finding_event_id: event_id.0,
+                finding_event: event,
+            }),
+            entry: record.entry,
+        }
+    }
+}
+
+impl<'a> BornPart<'a> {
+    fn of(order: &'a Order, fingerprint: &[u8]) -> Self {
+        Self {
+            born: bytes(fingerprint),
+            trade_id: order.trade_id.as_str(),
+            kind: order.kind.into(),
             decimals: order.decimals,
             amount: order.amount,
             tolerance: order.tolerance,
-            customer: order.customer.as_ref().map(CustomerId::as_str),
             provider_user: order.provider_user.as_deref(),
             created_at: order.created_at,
+        }
+    }
+}
+
+impl<'a> StepPart<'a> {
+    fn of(record: &'a Record<'a>, (event_id, event_type, event): &'a (EventId, String, String)) -> Self {
+        let order = record.order;
+        Self {
             status: order.state.status(),
             stage: order.state.stage(),
             amount_received: order.amount_received,
@@ -148,46 +250,26 @@ impl<'a> Row<'a> {
             is_final: order.is_final,
             final_at: order.final_at,
             expires_at: order.expires_at,
-            channel: record.channel.into(),
             reason: &record.reason,
-            event_id: record.event.0.0,
-            event_type: &record.event.1,
-            event: &record.event.2,
-            report_id: report.map(|report| report.id.0),
-            digest: report.map(|report| bytes(&report.digest)),
-            sealed_raw: report.map(|report| bytes(&report.sealed_raw)),
-            summary: report.map(|report| &report.summary),
-            verdict: report.map(|report| report.verdict),
-            source: report.and_then(|report| report.source.as_deref()),
-            ended_id: record.ended.as_ref().map(|ended| ended.0.0),
-            ended_state: record.ended.as_ref().map(|ended| ended.1),
-            ended_detail: record.ended.as_ref().map(|ended| ended.2.as_str()),
-            opened_id: record.opened.map(|opened| opened.0.0),
-            opened_until: record.opened.map(|opened| opened.1),
-            remove_task: matches!(record.task, TaskWrite::Remove),
-            work: task.map(|(task, _, _)| task.work.into()),
-            lane: task.and_then(|(task, _, _)| lane(order, task.work)),
-            due_at: task.map(|(task, _, _)| task.due_at),
-            tries: task.map(|(_, progress, _)| progress.tries),
-            absent_since: task.and_then(|(_, progress, _)| progress.absent_since),
-            absent_last: task.and_then(|(_, progress, _)| progress.absent_last),
-            leased_until: task.and_then(|(_, _, lease)| lease),
-            receipt_id: receipt.map(|receipt| receipt.0.0),
-            receipt_number: receipt.map(|receipt| receipt.1.provider_receipt_id.as_str()),
-            receipt_matched: receipt.map(|receipt| receipt.1.matched),
-            receipt_amount: receipt.map(|receipt| receipt.1.amount),
-            receipt_fee: receipt.and_then(|receipt| receipt.1.fee),
-            receipt_event_id: receipt.map(|receipt| receipt.2.0),
-            receipt_event: receipt.map(|receipt| receipt.3.as_str()),
-            finding_id: finding.map(|finding| finding.0.0),
-            finding_kind: finding.map(|finding| finding.1.kind.into()),
-            ours: finding.map(|finding| &finding.1.ours),
-            theirs: finding.map(|finding| &finding.1.theirs),
-            finding_digest: finding.map(|finding| bytes(&finding.2)),
-            finding_event_id: finding.map(|finding| finding.3.0),
-            finding_event: finding.map(|finding| finding.4.as_str()),
-            entry: record.entry,
+            event_id: event_id.0,
+            event_type,
+            event,
         }
+    }
+}
+
+impl TaskPart {
+    fn of(order: &Order, task: TaskWrite) -> Option<Self> {
+        let TaskWrite::Set(task, progress, leased_until) = task else { return None };
+        Some(Self {
+            work: task.work.into(),
+            lane: lane(order, task.work),
+            due_at: task.due_at,
+            tries: progress.tries,
+            absent_since: progress.absent_since,
+            absent_last: progress.absent_last,
+            leased_until,
+        })
     }
 }
 
