@@ -1,4 +1,4 @@
-//! Connections to the database: used again at once when all was answered, and never with what somebody else has left in them.
+//! Connections to the database: used again at once when all was answered, and never more than there are.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -13,10 +13,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn db(connections: u32) -> Db {
     Db::open(&empty_database().await.into(), connections, PATIENCE).expect("a pool")
-}
-
-async fn run(lease: &mut Lease, sql: &'static str) {
-    sqlx::raw_sql(sql).execute(&mut **lease).await.expect("a statement");
 }
 
 /// The server's process behind a connection.
@@ -35,26 +31,6 @@ async fn who_was_answered_leaves_the_connection_to_the_next() {
     let mut beside = db.get().await.expect("a connection");
     assert_ne!(process(&mut beside).await, used, "one that is in use is nobody else's");
     drop((second, beside));
-    db.close().await;
-}
-
-#[tokio::test]
-async fn an_open_transaction_ends_with_its_lease() {
-    let db = db(1).await;
-    for done in [true, false] {
-        let mut lease = db.get().await.expect("a connection");
-        run(&mut lease, "BEGIN; CREATE TABLE left_behind ()").await;
-        if done {
-            lease.done();
-        } else {
-            drop(lease);
-        }
-        let mut next = db.get().await.expect("a connection");
-        let there: bool =
-            sqlx::query_scalar("SELECT to_regclass('left_behind') IS NOT NULL").fetch_one(&mut *next).await.expect("an answer");
-        assert!(!there, "done: {done}");
-        next.done();
-    }
     db.close().await;
 }
 
