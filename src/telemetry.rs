@@ -1,5 +1,7 @@
 //! Logs: one line for each thing that happened, without secrets.
 
+mod json;
+
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
@@ -15,7 +17,7 @@ pub fn filter(log: &Log) -> anyhow::Result<EnvFilter> {
 pub fn start(log: &Log) -> anyhow::Result<()> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter(log)?).with_writer(std::io::stderr);
     let started = match log.format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+        LogFormat::Json => builder.fmt_fields(json::Fields).event_format(json::Line).try_init(),
         LogFormat::Text => builder.compact().try_init(),
     };
     drop(started);

@@ -5,6 +5,9 @@
 //! previous ones still open. The context (which table, whose row) is bound into the seal, so that a
 //! value cannot be moved to another row.
 
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -46,6 +49,8 @@ pub struct Vault {
 struct Root {
     id: [u8; KEY_ID],
     secret: SecretSlice<u8>,
+    /// The hash of each purpose, at its beginning: a request needs several, and their keys are always the same.
+    begun: Arc<RwLock<HashMap<String, Hmac<Sha256>>>>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -112,7 +117,7 @@ impl Root {
         }
         let mut id = [0; KEY_ID];
         id.copy_from_slice(&Sha256::digest(&bytes)[..KEY_ID]);
-        Ok(Self { id, secret: bytes.into() })
+        Ok(Self { id, secret: bytes.into(), begun: Arc::default() })
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -120,16 +125,26 @@ impl Root {
     }
 
     fn tag(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
-        let derived = hmac(self.secret.expose_secret(), purpose.as_bytes());
-        hmac(&derived, message)
+        let mut mac = self.begun(purpose);
+        mac.update(message);
+        mac.finalize().into_bytes().into()
+    }
+
+    fn begun(&self, purpose: &str) -> Hmac<Sha256> {
+        if let Some(begun) = self.begun.read().unwrap_or_else(PoisonError::into_inner).get(purpose) {
+            return begun.clone();
+        }
+        let mut root = keyed(self.secret.expose_secret());
+        root.update(purpose.as_bytes());
+        let begun = keyed(&root.finalize().into_bytes());
+        self.begun.write().unwrap_or_else(PoisonError::into_inner).insert(purpose.to_owned(), begun.clone());
+        begun
     }
 }
 
-fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+    Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
 /// Bytes that nobody can guess.

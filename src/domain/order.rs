@@ -291,7 +291,7 @@ pub struct Order {
     pub failure: Option<Failure>,
     /// What was claimed without proof. Absent where nothing waits for proof.
     pub claim: Option<Claim>,
-    /// How many attempts may have moved money without our knowing.
+    /// How many attempts may have moved money, or announced a deposit, without our knowing.
     pub doubts: i16,
     /// Since when there has been such an attempt. Absent where there is none.
     pub doubt_since: Option<OffsetDateTime>,
@@ -400,6 +400,22 @@ impl Order {
             Kind::Deposit => Direction::In,
             Kind::Payout | Kind::Transfer => Direction::Out,
         }
+    }
+
+    /// Whether the provider may have more than one movement under this order's id: a deposit that was announced again after an
+    /// announcement in doubt, to a provider that does not refuse repeated ids. Its customer may pay any of them.
+    pub fn may_have_twins(&self) -> bool {
+        self.kind == Kind::Deposit && self.doubts + i16::from(self.provider_reference.is_some()) > 1
+    }
+
+    /// What the provider may call the order's movement: its own word, or what was claimed where that says more.
+    pub fn references(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.provider_reference.iter().cloned().collect();
+        if all.is_empty() || self.may_have_twins() {
+            let claimed = self.claim.as_ref().map(Claim::references).unwrap_or_default();
+            all.extend(claimed.into_iter().filter(|claimed| self.provider_reference.as_ref() != Some(claimed)));
+        }
+        all
     }
 
     /// How the money seen compares with the money asked.

@@ -37,8 +37,10 @@ pub async fn receive(context: &Context, provider: Provider, capability: &str, in
     const NO_SUCH: FlowError = FlowError::NotFound("callback address");
     point(Point::CallbackReceived);
     let (merchant, order) = capability::open(context, capability).ok_or(NO_SUCH)?;
-    let order =
-        orders::by_id(&mut *context.db.get().await?, merchant, order).await?.filter(|order| order.provider == provider).ok_or(NO_SUCH)?;
+    let mut connection = context.db.get().await?;
+    let order = orders::by_id(&mut connection, merchant, order).await?;
+    connection.done();
+    let order = order.filter(|order| order.provider == provider).ok_or(NO_SUCH)?;
     let account = tenant(context, merchant).await?.account(provider)?.clone();
     let callbacks = account.wallet.callbacks.clone().ok_or(NO_SUCH)?;
     let evidence = Evidence { raw: incoming.body, source: incoming.source.map(|address| address.to_string()) };

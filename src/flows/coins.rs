@@ -4,7 +4,7 @@
 //! last good list serves.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,17 @@ pub async fn list(context: &Context, merchant: MerchantId, account: &ProviderAcc
     if let Some(coins) = context.tenants.coins(merchant, provider, instant) {
         return Ok(coins);
     }
+    // Rare: not in the memory of every order.
+    Box::pin(list_anew(context, merchant, account, instant)).await
+}
+
+async fn list_anew(
+    context: &Context,
+    merchant: MerchantId,
+    account: &ProviderAccount,
+    instant: Instant,
+) -> Result<Arc<Vec<Coin>>, FlowError> {
+    let provider = account.account.provider();
     let kept = accounts::coin_list(&mut *context.db.get().await?, merchant, provider).await?;
     let coins = match kept {
         Some((document, fetched_at)) if context.clock.now() - fetched_at < FRESH => read(document)?,

@@ -66,7 +66,7 @@ pub async fn create(context: &Context, merchant: MerchantId, by: &By, wish: Wish
     match try_create(context, merchant, by, &wish, &fingerprint).await {
         Err(refusal @ (FlowError::Invalid(_) | FlowError::ProviderUnavailable(_))) => {
             // What was granted once stays granted, also where it would be refused today.
-            replay(context, merchant, &wish.trade_id, &fingerprint).await?.ok_or(refusal)
+            Box::pin(replay(context, merchant, &wish.trade_id, &fingerprint)).await?.ok_or(refusal)
         }
         other => other,
     }
@@ -76,9 +76,9 @@ async fn try_create(context: &Context, merchant: MerchantId, by: &By, wish: &Wis
     let tenant = tenant(context, merchant).await?;
     let account = tenant.open_account(wish.provider)?;
     check_way(account, wish)?;
-    check_browser(context, merchant, &tenant, account, wish).await?;
+    Box::pin(check_browser(context, merchant, &tenant, account, wish)).await?;
     let coin = coins::for_order(context, merchant, account, &wish.coin, wish.amount).await?;
-    let sides = sides(context, merchant, account, wish).await?;
+    let sides = Box::pin(sides(context, merchant, account, wish)).await?;
     let order = draft(context, merchant, account, wish, coin, sides);
     let instant = context.clock.instant();
     let attempt = (wish.kind == Kind::Deposit).then(|| (AttemptId(context.clock.new_uuid()), order.created_at + context.timing.lease));
@@ -89,12 +89,13 @@ async fn try_create(context: &Context, merchant: MerchantId, by: &By, wish: &Wis
     match written? {
         None => Err(lacking(account)),
         Some(created) if !created.inserted => {
-            let replayed = replay(context, merchant, &wish.trade_id, fingerprint).await?;
+            let replayed = Box::pin(replay(context, merchant, &wish.trade_id, fingerprint)).await?;
             replayed.ok_or_else(|| FlowError::Internal("an order has disappeared".to_owned()))
         }
         Some(created) => match attempt {
             Some((attempt, _)) => {
-                let order = open_deposit(context, account, order, attempt, instant + context.timing.lease, created).await?;
+                // Here the customer's wallet is waited for: that much memory, and no more of the rest.
+                let order = Box::pin(open_deposit(context, account, order, attempt, instant + context.timing.lease, created)).await?;
                 Ok(Granted { order, replayed: false })
             }
             None => {

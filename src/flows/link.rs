@@ -185,14 +185,14 @@ pub async fn access_token(
 ) -> Result<Result<SecretString, NoToken>, FlowError> {
     let row = match row {
         Some(row) => Some(row),
-        None => links::tokens(&mut *context.db.get().await?, key).await?,
+        None => Box::pin(async { links::tokens(&mut *context.db.get().await?, key).await }).await?,
     };
     let Some(row) = row else { return Ok(Err(NoToken::Missing)) };
     let now = context.clock.now();
     if now < row.refresh_at {
         return Ok(Ok(open(context, key, &row)?.access.into()));
     }
-    match refresh_generation(context, account, key, Some(row.generation)).await? {
+    match Box::pin(refresh_generation(context, account, key, Some(row.generation))).await? {
         Err(NoToken::Unavailable(_)) if now < row.access_expires_at => Ok(Ok(open(context, key, &row)?.access.into())),
         other => Ok(other),
     }

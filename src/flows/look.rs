@@ -9,7 +9,7 @@ use super::tenant::ProviderAccount;
 use super::work::{account_of, has_open_call, nothing_to_do, rewrite_task};
 use super::{feed, poll};
 use crate::domain::agenda::deadline;
-use crate::domain::order::{Claim, Kind, Order};
+use crate::domain::order::{Kind, Order};
 use crate::domain::recovery::{Progress, Recovery, recover};
 use crate::domain::report::{Channel, ProviderRecord, Report, Says, Standing};
 use crate::domain::status::{Deposit, Payout, Review, State};
@@ -183,13 +183,17 @@ async fn find_outcome(context: &Context, account: &ProviderAccount, order: Order
     }
 }
 
-/// Asks the provider about the order's movement, and hears the answer. Where only claims name it, each name is asked for.
+/// Asks the provider about the order's movement, and hears the answer. Where it may have several names, each is asked for, until
+/// one moves the order.
 async fn see(context: &Context, account: &ProviderAccount, order: Order, progress: Option<Progress>) -> Result<Seen, FlowError> {
-    let claimed = || order.claim.as_ref().map(Claim::references).unwrap_or_default();
-    let references = order.provider_reference.clone().map_or_else(claimed, |reference| vec![reference]);
+    let (before, references) = (order.state, order.references());
     let mut seen = Seen::NoWay(order);
     for reference in references {
-        let (Seen::NoWay(order) | Seen::Nothing(order)) = seen else { break };
+        let order = match seen {
+            Seen::NoWay(order) | Seen::Nothing(order) => order,
+            Seen::Heard(settled) if settled.order.state == before => settled.order,
+            Seen::Heard(_) | Seen::Unavailable(_) => break,
+        };
         seen = see_one(context, account, order, &reference, progress).await?;
     }
     Ok(seen)

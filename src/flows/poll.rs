@@ -16,6 +16,7 @@ use super::settle::{Change, Notes, settle, settle_page};
 use super::submit;
 use super::tenant::{ProviderAccount, tenant};
 use super::work::nothing_to_do;
+use crate::domain::account::Policy;
 use crate::domain::hearing::{Rules, hear};
 use crate::domain::ids::{MerchantId, OrderId, TradeId};
 use crate::domain::order::Order;
@@ -236,9 +237,10 @@ async fn send_again(context: &Context, account: &ProviderAccount, order: Order, 
 }
 
 fn decide(context: &Context, account: &ProviderAccount, order: &Order, progress: Progress) -> Recovery {
-    let mut policy = account.account.policy.clone();
-    policy.trust_duplicate_refusal |= planted(Bug::NotFoundIsProof);
-    recover(order, account.wallet.capabilities, &policy, progress, &context.timing, context.clock.now())
+    let policy = &account.account.policy;
+    let trusting = planted(Bug::NotFoundIsProof).then(|| Policy { trust_duplicate_refusal: true, ..policy.clone() });
+    let policy = trusting.as_ref().unwrap_or(policy);
+    recover(order, account.wallet.capabilities, policy, progress, &context.timing, context.clock.now())
 }
 
 fn clock(says: Says) -> Report {

@@ -26,7 +26,9 @@ pub async fn order(context: &Context, merchant: MerchantId, kind: Kind, trade_id
 }
 
 async fn any_order(context: &Context, merchant: MerchantId, trade_id: &TradeId) -> Result<Order, FlowError> {
-    let found = orders::by_trade_id(&mut *context.db.get().await?, merchant, trade_id).await?;
+    let mut connection = context.db.get().await?;
+    let found = orders::by_trade_id(&mut connection, merchant, trade_id).await?;
+    connection.done();
     found.map(|(order, _)| order).ok_or(FlowError::NotFound("order"))
 }
 
@@ -38,7 +40,9 @@ pub async fn list(
     filter: &Filter,
     limit: usize,
 ) -> Result<(Vec<Order>, bool), FlowError> {
-    let found = orders::list(&mut *context.db.get().await?, merchant, kind, filter, page::asked(limit)).await?;
+    let mut connection = context.db.get().await?;
+    let found = orders::list(&mut connection, merchant, kind, filter, page::asked(limit)).await?;
+    connection.done();
     Ok(page::shown(found, limit))
 }
 

@@ -101,11 +101,13 @@ pub async fn settle_by_hand(
 
 async fn settle_change(context: &Context, account: &ProviderAccount, mut change: Change) -> Result<Settled, FlowError> {
     for _ in 0..TRIES {
-        if let Some(settled) = settle_page(context, account, std::slice::from_ref(&change), &[]).await?.pop().flatten() {
+        // By itself: a flow that waits for a wallet's answer has not to hold what it will take to write that down.
+        let page = Box::pin(settle_page(context, account, std::slice::from_ref(&change), &[]));
+        if let Some(settled) = page.await?.pop().flatten() {
             return Ok(settled);
         }
-        change.order = read_again(context, &change.order).await?;
-        given_up(context, &mut change).await?;
+        change.order = Box::pin(read_again(context, &change.order)).await?;
+        Box::pin(given_up(context, &mut change)).await?;
     }
     Err(FlowError::Internal("the order changes faster than it can be written".to_owned()))
 }

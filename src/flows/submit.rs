@@ -155,7 +155,7 @@ pub async fn offer(
     };
     point(Point::SubmitAnswered);
     if matches!(&answer.outcome, Outcome::Refused(code) if code.code == "link_expired") {
-        answer.outcome = after_refused_token(context, account, &order, answer.outcome).await?;
+        answer.outcome = Box::pin(after_refused_token(context, account, &order, answer.outcome)).await?;
     }
     if let Outcome::Accepted(record) = &mut answer.outcome
         && let Some(NextAction::SendToAddress { address, coin, .. }) = &mut record.next_action

@@ -223,6 +223,11 @@ pub async fn tenant(context: &Context, merchant: MerchantId) -> Result<Arc<Tenan
     if let Some(tenant) = context.tenants.tenants.get(&merchant, now, MEMORY) {
         return Ok(tenant);
     }
+    // Rare: not in the memory of every flow that asks.
+    Box::pin(read(context, merchant, now)).await
+}
+
+async fn read(context: &Context, merchant: MerchantId, now: Instant) -> Result<Arc<Tenant>, FlowError> {
     let rows = accounts::accounts(&mut *context.db.get().await?, merchant).await?;
     let return_origins = accounts::return_origins(&mut *context.db.get().await?, merchant).await?;
     let (mut found, mut youliao) = (HashMap::new(), None);

@@ -39,77 +39,90 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::http::header::ALLOW;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
+use futures_util::future::BoxFuture;
 use tokio::net::TcpSocket;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
-use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::auth::TrustedProxies;
 use self::problem::Problem;
 use crate::flows::Context;
 use crate::flows::error::FlowError;
 
-/// Every route of the API.
-pub fn routes(config: &mut ServiceConfig<'_>) {
-    config
-        .service(deposits::create)
-        .service(deposits::list)
-        .service(deposits::get)
-        .service(deposits::cancel)
-        .service(deposits::refresh)
-        .service(deposits::resolve)
-        .service(payouts::create)
-        .service(payouts::list)
-        .service(payouts::get)
-        .service(payouts::cancel)
-        .service(payouts::refresh)
-        .service(payouts::resolve)
-        .service(transfers::create)
-        .service(transfers::list)
-        .service(transfers::get)
-        .service(transfers::cancel)
-        .service(transfers::refresh)
-        .service(transfers::resolve)
-        .service(orders::timeline)
-        .service(receipts::list)
-        .service(receipts::assign)
-        .service(customers::create)
-        .service(customers::get)
-        .service(customers::balances)
-        .service(addresses::address)
-        .service(addresses::addresses)
-        .service(links::link)
-        .service(links::links)
-        .service(links::unlink)
-        .service(links::profile)
-        .service(browser::come_back)
-        .service(browser::pay)
-        .service(coins::list)
-        .service(youliao::authorize)
-        .service(youliao::list)
-        .service(discrepancies::list)
-        .service(discrepancies::resolve)
-        .service(reconciliations::list)
-        .service(reconciliations::get)
-        .service(audit_log::list)
-        .service(statements::statement)
-        .service(events::list)
-        .service(endpoints::create)
-        .service(endpoints::list)
-        .service(endpoints::get)
-        .service(endpoints::change)
-        .service(endpoints::remove)
-        .service(endpoints::rotate)
-        .service(endpoints::test)
-        .service(endpoints::replay)
-        .service(deliveries::list)
-        .service(deliveries::get)
-        .service(deliveries::resend)
-        .service(callbacks::fomo)
-        .service(callbacks::hicoin);
+/// Every route of the API, for the server or for its description.
+macro_rules! every_route {
+    ($config:expr) => {
+        $config
+            // The router tries one after the other: what is asked most stands first.
+            .service(callbacks::fomo)
+            .service(callbacks::hicoin)
+            .service(payouts::get)
+            .service(deposits::get)
+            .service(deposits::create)
+            .service(deposits::list)
+            .service(deposits::cancel)
+            .service(deposits::refresh)
+            .service(deposits::resolve)
+            .service(payouts::create)
+            .service(payouts::list)
+            .service(payouts::cancel)
+            .service(payouts::refresh)
+            .service(payouts::resolve)
+            .service(transfers::create)
+            .service(transfers::list)
+            .service(transfers::get)
+            .service(transfers::cancel)
+            .service(transfers::refresh)
+            .service(transfers::resolve)
+            .service(orders::timeline)
+            .service(receipts::list)
+            .service(receipts::assign)
+            .service(customers::create)
+            .service(customers::get)
+            .service(customers::balances)
+            .service(addresses::address)
+            .service(addresses::addresses)
+            .service(links::link)
+            .service(links::links)
+            .service(links::unlink)
+            .service(links::profile)
+            .service(browser::come_back)
+            .service(browser::pay)
+            .service(coins::list)
+            .service(youliao::authorize)
+            .service(youliao::list)
+            .service(discrepancies::list)
+            .service(discrepancies::resolve)
+            .service(reconciliations::list)
+            .service(reconciliations::get)
+            .service(audit_log::list)
+            .service(statements::statement)
+            .service(events::list)
+            .service(endpoints::create)
+            .service(endpoints::list)
+            .service(endpoints::get)
+            .service(endpoints::change)
+            .service(endpoints::remove)
+            .service(endpoints::rotate)
+            .service(endpoints::test)
+            .service(endpoints::replay)
+            .service(deliveries::list)
+            .service(deliveries::get)
+            .service(deliveries::resend)
+    };
+}
+
+/// The routes, to be described.
+pub fn described(config: &mut ServiceConfig<'_>) {
+    every_route!(config);
+}
+
+/// The routes, to be served. The description is not made on the way: each of the server's threads would keep the memory of it.
+fn served(config: &mut web::ServiceConfig) {
+    every_route!(config);
 }
 
 /// Closes the door to new connections while those that came in are still served. The server's own stop does both at once,
@@ -154,18 +167,18 @@ pub fn serve(
 /// Serves the API. Gives the server, which runs when awaited.
 pub fn serve_on(listener: TcpListener, context: web::Data<Context>, proxies: TrustedProxies, grace: Duration) -> std::io::Result<Server> {
     let proxies = web::Data::new(proxies);
-    let document = web::Data::new(openapi::document());
     let home = Home::of(&context);
     let server = HttpServer::new(move || {
         home.enter();
-        let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
-        app.app_data(context.clone())
+        App::new()
+            .app_data(context.clone())
             .app_data(proxies.clone())
-            .app_data(document.clone())
+            .configure(served)
             .wrap(actix_web::middleware::from_fn(auth::know_caller))
             .wrap(actix_web::middleware::from_fn(request_id::name_request))
             .route("/docs", web::get().to(openapi::to_docs))
-            .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document.get_ref().clone()))
+            .route("/openapi.json", web::get().to(openapi::json))
+            .service(SwaggerUi::new("/docs/{_:.*}").config(Config::new(["/openapi.json"])))
             .default_service(web::to(no_such_route))
     })
     .client_request_timeout(Duration::from_secs(10))
@@ -178,8 +191,7 @@ pub fn serve_on(listener: TcpListener, context: web::Data<Context>, proxies: Tru
 /// A path that we do not have, or a method that it does not take.
 async fn no_such_route(request: HttpRequest) -> HttpResponse {
     use actix_web::http::StatusCode;
-    let methods =
-        request.app_data::<web::Data<utoipa::openapi::OpenApi>>().map(|api| openapi::methods_of(api, request.path())).unwrap_or_default();
+    let methods = openapi::methods_of(request.path());
     if methods.is_empty() {
         return Problem::new(StatusCode::NOT_FOUND, "route_not_found", "There is no such path; /docs shows all.").error_response();
     }
@@ -216,19 +228,22 @@ impl Home {
 }
 
 /// Runs a flow to its end, whether the client waits for it or not. A stop waits for it.
-pub async fn detached<T, F>(flow: F) -> Result<T, Problem>
+pub fn detached<T, F>(flow: F) -> impl Future<Output = Result<T, Problem>> + use<T, F>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, FlowError>> + Send + 'static,
 {
-    let name = request_id::current();
-    let flow = request_id::within(name, flow).in_current_span();
+    // A flow is some tens of kilobytes: it is moved once, to where it stays, and who waits for it holds nothing of it.
+    let flow: BoxFuture<'static, _> = Box::pin(flow);
+    let flow = request_id::within(request_id::current(), flow).in_current_span();
     let task = match HOME.with_borrow(Clone::clone) {
         Some(home) => home.tasks.spawn_on(flow, &home.runtime),
         None => tokio::spawn(flow),
     };
-    match task.await {
-        Ok(result) => result.map_err(Problem::from),
-        Err(panic) => Err(Problem::internal(&panic)),
+    async move {
+        match task.await {
+            Ok(result) => result.map_err(Problem::from),
+            Err(panic) => Err(Problem::internal(&panic)),
+        }
     }
 }

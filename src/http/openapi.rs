@@ -1,5 +1,7 @@
 //! The API's description, made from the handlers themselves.
 
+use std::sync::OnceLock;
+
 use actix_web::http::header::LOCATION;
 use actix_web::{App, HttpResponse};
 use utoipa::openapi::RefOr;
@@ -50,7 +52,7 @@ impl Modify for Security {
 
 /// The description, whole (OpenAPI 3.1).
 pub fn document() -> utoipa::openapi::OpenApi {
-    let (_, mut api) = App::new().into_utoipa_app().openapi(Description::openapi()).configure(super::routes).split_for_parts();
+    let (_, mut api) = App::new().into_utoipa_app().openapi(Description::openapi()).configure(super::described).split_for_parts();
     for item in api.paths.paths.values_mut() {
         [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten().for_each(complete);
     }
@@ -71,20 +73,41 @@ fn complete(operation: &mut Operation) {
     }
 }
 
+/// What the server says of itself, made when it is first asked.
+struct Said {
+    json: String,
+    /// Each path with the methods that it takes.
+    methods: Vec<(String, Vec<&'static str>)>,
+}
+
+fn said() -> &'static Said {
+    static SAID: OnceLock<Said> = OnceLock::new();
+    SAID.get_or_init(|| {
+        let api = document();
+        let methods = api.paths.paths.iter().map(|(template, item)| (template.clone(), methods(item))).collect();
+        Said { json: api.to_json().unwrap_or_default(), methods }
+    })
+}
+
 /// The methods that a path takes; empty if there is no such path.
-pub fn methods_of(api: &utoipa::openapi::OpenApi, path: &str) -> Vec<&'static str> {
+pub fn methods_of(path: &str) -> Vec<&'static str> {
     let matches = |template: &str| {
         let mut parts = path.split('/');
         let all =
             template.split('/').all(|part| parts.next().is_some_and(|given| part == given || (part.starts_with('{') && !given.is_empty())));
         all && parts.next().is_none()
     };
-    api.paths.paths.iter().find(|(template, _)| matches(template)).map(|(_, item)| methods(item)).unwrap_or_default()
+    said().methods.iter().find(|(template, _)| matches(template)).map(|(_, methods)| methods.clone()).unwrap_or_default()
 }
 
 fn methods(item: &PathItem) -> Vec<&'static str> {
     let all = [("GET", &item.get), ("POST", &item.post), ("PATCH", &item.patch), ("DELETE", &item.delete)];
     all.into_iter().filter(|(_, operation)| operation.is_some()).map(|(name, _)| name).collect()
+}
+
+/// `/openapi.json`.
+pub async fn json() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(said().json.as_str())
 }
 
 /// `/docs` without its slash.

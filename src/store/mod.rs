@@ -20,6 +20,7 @@ pub mod links;
 pub mod movements;
 pub mod news;
 pub mod orders;
+pub mod pool;
 pub mod raw_inputs;
 pub mod receipts;
 pub mod reconciliations;
@@ -36,17 +37,18 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::Migrator;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres};
+use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
+
+use self::pool::{Connections, LIFETIME, Lease};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The database, shared by everything in the process.
 #[derive(Clone, Debug)]
 pub struct Db {
-    pool: PgPool,
+    connections: Connections,
     /// New orders, grouped.
     creations: orders::Creations,
     /// Reports of orders, grouped.
@@ -119,7 +121,7 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(acquire_timeout)
-            .max_lifetime(Duration::from_mins(30))
+            .max_lifetime(LIFETIME)
             // Saves a round trip; a dead connection shows in the statement, which is then unavailable.
             .test_before_acquire(false)
             // A cancelled `begin` can hand back a connection with an open transaction; what the next
@@ -133,19 +135,21 @@ impl Db {
                 })
             })
             .connect_lazy_with(options.application_name("tillgate"));
-        let (creations, records) = (orders::creations(pool.clone(), acquire_timeout), record::records(pool.clone(), acquire_timeout));
-        let tries = tries::tries(pool.clone(), acquire_timeout);
-        Ok(Self { pool, creations, records, tries })
+        let connections = Connections::new(pool, acquire_timeout);
+        let creations = orders::creations(connections.clone(), acquire_timeout);
+        let records = record::records(connections.clone(), acquire_timeout);
+        let tries = tries::tries(connections.clone(), acquire_timeout);
+        Ok(Self { connections, creations, records, tries })
     }
 
     /// A connection of its own for one statement or a few.
-    pub async fn get(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        Ok(self.pool.acquire().await?)
+    pub async fn get(&self) -> Result<Lease, StoreError> {
+        self.connections.get().await
     }
 
     /// Brings the schema up to this program's. Safe to run by several processes at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATIONS.run(&self.pool).await.map_err(|error| StoreError::Schema(error.to_string()))
+        MIGRATIONS.run(self.connections.pool()).await.map_err(|error| StoreError::Schema(error.to_string()))
     }
 
     /// Says no to a schema that is older or newer than this program.
@@ -166,7 +170,7 @@ impl Db {
 
     /// Hears what other processes announce on a channel, over a connection of its own: the pool's are for statements.
     pub async fn listen(&self, channel: &str) -> Result<PgListener, StoreError> {
-        let own = PgPoolOptions::new().max_connections(1).connect_lazy_with((*self.pool.connect_options()).clone());
+        let own = PgPoolOptions::new().max_connections(1).connect_lazy_with((*self.connections.pool().connect_options()).clone());
         let mut listener = PgListener::connect_with(&own).await?;
         listener.listen(channel).await?;
         Ok(listener)
@@ -187,7 +191,7 @@ impl Db {
         self.creations.finish().await;
         self.records.finish().await;
         self.tries.finish().await;
-        self.pool.close().await;
+        self.connections.close().await;
     }
 }
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use self::rows::{HeardRow, Row};
 use super::group::{Group, document, row};
+use super::pool::Connections;
 use super::{Db, StoreError};
 use crate::domain::agenda::Task;
 use crate::domain::audit::Entry;
@@ -129,13 +130,15 @@ pub enum Bond {
 pub type Records = Group<OrderId, (OrderId, String), bool>;
 
 /// The way of single records to the database.
-pub fn records(pool: PgPool, patience: Duration) -> Records {
+pub fn records(connections: Connections, patience: Duration) -> Records {
     Group::new(patience, move |records: &[(OrderId, String)]| {
         let (orders, rows): (Vec<OrderId>, Vec<String>) = records.iter().cloned().unzip();
-        let pool = pool.clone();
+        let connections = connections.clone();
         async move {
             let page = Page { rows: document(&rows), heard: document(&[]), receipts: 0, bond: Bond::Each };
-            let written = write(&mut *pool.acquire().await?, &page).await?.unwrap_or_default();
+            let mut connection = connections.get().await?;
+            let written = write(&mut connection, &page).await?.unwrap_or_default();
+            connection.done();
             Ok(orders.iter().map(|order| written.contains(order)).collect())
         }
         .boxed()
@@ -164,7 +167,10 @@ pub async fn record(db: &Db, records: &[Record<'_>], homeless: &[Homeless], bond
         .collect::<Result<Vec<_>, _>>()?;
     let receipts = i64::try_from(heard.len()).unwrap_or(i64::MAX);
     let page = Page { rows: document(&rows), heard: document(&heard), receipts, bond };
-    write(&mut *db.get().await?, &page).await
+    let mut connection = db.get().await?;
+    let written = write(&mut connection, &page).await?;
+    connection.done();
+    Ok(written)
 }
 
 /// What one statement writes.
@@ -199,9 +205,11 @@ async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<
                 entry json)
         ), held AS (
             -- Always in the same order, so that two pages never wait for each other.
-            SELECT o.order_id FROM input i JOIN orders o USING (merchant_id, order_id)
-            WHERE i.changed AND o.sequence = i.sequence - 1
-            ORDER BY o.order_id FOR NO KEY UPDATE OF o
+            -- One by one over their keys, whatever the statistics say of the table.
+            SELECT o.order_id FROM (SELECT * FROM input WHERE changed ORDER BY order_id) i CROSS JOIN LATERAL (
+                SELECT o.order_id FROM orders o
+                WHERE o.merchant_id = i.merchant_id AND o.order_id = i.order_id AND o.sequence = i.sequence - 1 FOR NO KEY UPDATE OF o
+            ) o
         ), found AS (
             SELECT h.*, r.at
             FROM json_to_recordset($2::text::json)

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::group::{Group, document, row};
+use super::pool::Connections;
 use super::webhook_queue::Claimed;
 use super::{Db, StoreError};
 use crate::domain::ids::{EndpointId, MerchantId};
@@ -58,10 +59,16 @@ pub enum Written {
 }
 
 /// The way of tries to the database.
-pub fn tries(pool: PgPool, patience: Duration) -> Tries {
+pub fn tries(connections: Connections, patience: Duration) -> Tries {
     Group::new(patience, move |rows| {
-        let (pool, document) = (pool.clone(), document(rows));
-        async move { write(&mut *pool.acquire().await?, &document).await }.boxed()
+        let (connections, document) = (connections.clone(), document(rows));
+        async move {
+            let mut connection = connections.get().await?;
+            let written = write(&mut connection, &document).await?;
+            connection.done();
+            Ok(written)
+        }
+        .boxed()
     })
 }
 

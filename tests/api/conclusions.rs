@@ -6,7 +6,7 @@ use serde_json::json;
 use tillgate::app;
 use tillgate::domain::clock::Clock;
 use tillgate::flows::time;
-use tillgate::sandbox::{Fault, Times};
+use tillgate::sandbox::{Fault, Options, Times};
 
 use crate::evidence::with;
 use crate::harness::{TestApp, free_port, fresh_database, settings};
@@ -56,6 +56,55 @@ async fn a_call_that_was_lost_is_written_off_before_its_deposit_expires() {
         app.sandbox.release();
     };
     futures_util::future::join(app.deposit("d-1"), meanwhile).await;
+    app.finish().await;
+}
+
+/// A deposit at a wallet that does not refuse a repeated id, announced again because the first answer was lost. The customer may
+/// have paid in between. Gives the number of the transfer that was paid.
+async fn announced_twice(app: &TestApp, paid: bool) -> Option<String> {
+    app.link_ada().await;
+    app.sandbox.inject("pre_pay", Some("d-1"), Fault::LoseAfter, Times::Count(1));
+    assert_eq!(app.deposit("d-1").await.text("status"), "created");
+    if paid {
+        assert_eq!(app.confirm("d-1").await, Some(1));
+    }
+    app.advance(Duration::from_mins(1));
+    app.submit().await;
+    assert_eq!((app.place("deposits", "d-1").await.as_str(), app.sandbox.calls("pre_pay")), ("awaiting_payment", 2));
+    app.sandbox.books().pop().map(|entry| entry.transfer_id)
+}
+
+/// A wallet that takes an id twice.
+async fn careless() -> TestApp {
+    TestApp::start_on(Options { duplicate_check: false, ..Options::default() }, &[], &json!({})).await
+}
+
+/// The money of the first announcement was taken for a lie, and its deposit expired.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_customer_may_pay_the_first_of_two_announcements() {
+    let app = careless().await;
+    let paid = announced_twice(&app, true).await.expect("money moved");
+    assert_ne!(app.get("/v1/deposits/d-1").await.text("provider_reference"), paid, "we know the other one");
+    assert_eq!(app.callbacks().await, [200]);
+    app.settle_down().await;
+    let order = app.get("/v1/deposits/d-1").await;
+    assert_eq!((order.text("status"), order.text("provider_reference")), ("succeeded", paid.as_str()));
+    assert_eq!(app.count("discrepancies").await, 0);
+    app.finish().await;
+}
+
+/// That there may be two transfers does not make every number one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lie_about_a_deposit_of_two_announcements_is_not_believed() {
+    let app = careless().await;
+    assert_eq!(announced_twice(&app, false).await, None);
+    let forged = with(app.claim("deposits", "d-1", "1").await, "transfer_id", "7781");
+    assert_eq!(app.call_back(&app.server_uri("d-1"), &forged).await, 200);
+    app.settle_down().await;
+    assert_eq!(app.place("deposits", "d-1").await, "processing/verifying");
+    app.live(TOO_LONG, Duration::from_mins(1), false).await;
+    assert_eq!(app.place("deposits", "d-1").await, "expired");
+    assert_eq!(app.count("discrepancies WHERE kind = 'forged_callback'").await, 1);
     app.finish().await;
 }
 

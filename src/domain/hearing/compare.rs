@@ -36,7 +36,9 @@ pub(in crate::domain) fn mismatch(order: &Order, record: &ProviderRecord) -> Opt
     compare("address", FindingKind::Recipient, address.map(|text| json!(text)), claimed.map(|text| json!(text)));
     compare("direction", FindingKind::Contradiction, Some(json!(order.direction())), record.direction.map(|direction| json!(direction)));
     compare("trade_id", FindingKind::Contradiction, Some(json!(order.trade_id)), text(&record.trade_id));
-    compare("reference", FindingKind::Duplicate, text(&order.provider_reference), text(&record.reference));
+    if !order.may_have_twins() {
+        compare("reference", FindingKind::Duplicate, text(&order.provider_reference), text(&record.reference));
+    }
     kind.map(|kind| Finding { kind, ours: Value::Object(ours), theirs: Value::Object(theirs) })
 }
 

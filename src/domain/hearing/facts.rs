@@ -52,7 +52,7 @@ fn deposit_fact(order: &Order, state: Deposit, report: &Report, policy: &Policy)
         Says::Receipts(takings) => receipts_fact(order, state, takings, policy),
         Says::TimeUp => Some(match policy.under {
             // Somebody said that it failed, and until the end the provider knew of no payment.
-            _ if state == Deposit::Verifying && claimed_failure(order) => DepositFact::Failed,
+            _ if state == Deposit::Verifying && claimed_failure(order) && !order.may_have_twins() => DepositFact::Failed,
             _ if state != Deposit::PartiallyPaid => DepositFact::TimeUp,
             Under::Wait => DepositFact::TimeUp,
             // What was seen is enough from now on; it counts when all of it is confirmed.
@@ -81,6 +81,8 @@ fn deposit_record_fact(order: &Order, state: Deposit, standing: Standing, proven
         Standing::Paid | Standing::Failed if !proven => Some(DepositFact::Claimed),
         Standing::Paid if late && !order.is_final && policy.late == AcceptOrReview::Review => Some(DepositFact::Doubtful(Review::Late)),
         Standing::Paid => Some(DepositFact::Paid),
+        // Another may still be paid.
+        Standing::Failed if order.may_have_twins() => None,
         Standing::Failed => Some(DepositFact::Failed),
         Standing::Awaiting => None,
         Standing::Accepted | Standing::InReview | Standing::Broadcast => proven.then_some(DepositFact::AllSeen),

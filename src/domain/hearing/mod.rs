@@ -130,17 +130,37 @@ fn count_doubts(order: &mut Order, report: &Report, now: OffsetDateTime) {
     // The provider is known to have it: whatever a call came to, it was this movement.
     let taken = order.state.is_taken();
     match &report.says {
+        Says::Answer { outcome, late } if order.kind == Kind::Deposit && !taken && names(outcome) => {
+            // One that does not refuse a repetition may have both: what the earlier announcements came to stays in doubt.
+            let answered = if matches!(outcome, Outcome::Duplicate(_)) { order.doubts } else { i16::from(*late) };
+            order.doubts = (order.doubts - answered).max(0);
+        }
+        Says::Answer { outcome: Outcome::Accepted(_), .. } if order.kind == Kind::Deposit => {}
         Says::Answer { outcome: Outcome::Accepted(_), .. } => order.doubts = 0,
         Says::Answer { .. } if taken => {}
         Says::Answer { outcome: Outcome::Unknown(_), late: false } if a_call_may_be_open(order) => order.doubts += 1,
         Says::Answer { outcome: Outcome::Unknown(_), late: true } => {}
+        // There is one, whose name may be known.
+        Says::Answer { outcome: Outcome::Duplicate(_), .. } if order.kind == Kind::Deposit => {
+            order.doubts = i16::from(order.provider_reference.is_none());
+        }
         Says::Answer { outcome: Outcome::Unknown(_) | Outcome::Duplicate(_), .. } => order.doubts = order.doubts.max(1),
         Says::Answer { late: true, .. } => order.doubts = (order.doubts - 1).max(0),
+        Says::Record(record) if report.proven && record.standing == Standing::Failed && order.may_have_twins() => {}
         Says::Record(record) if report.proven && record.standing != Standing::Awaiting => order.doubts = 0,
+        // Now its name is known.
+        Says::Record(record) if report.proven && order.provider_reference.is_none() && record.reference.is_some() => {
+            order.doubts = (order.doubts - 1).max(0);
+        }
         Says::Decision { decision: Decision::Confirm | Decision::Reject, .. } => order.doubts = 0,
         _ => {}
     }
     order.doubt_since = (order.doubts > 0).then(|| order.doubt_since.unwrap_or(now));
+}
+
+/// Whether the answer tells what the provider calls the movement.
+fn names(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Accepted(record) | Outcome::Duplicate(Some(record)) if record.reference.is_some())
 }
 
 /// The amounts of a deposit are what its receipts add up to, whatever becomes of the order.
@@ -190,6 +210,10 @@ fn amend(order: &mut Order, record: &ProviderRecord, report: &Report) {
         if place.is_none() {
             place.clone_from(value);
         }
+    }
+    // Of several it is this one that moves.
+    if order.kind == Kind::Deposit && record.reference.is_some() && !matches!(record.standing, Standing::Awaiting | Standing::Failed) {
+        order.provider_reference.clone_from(&record.reference);
     }
     fill(&mut order.provider_reference, &record.reference);
     if record.standing != Standing::Awaiting {

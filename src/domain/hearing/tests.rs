@@ -10,6 +10,7 @@ use crate::domain::report::{Channel, Code};
 use crate::domain::status::*;
 
 mod laws;
+mod twins;
 
 /// A payout of 12.5 usdt to FOMO's user 42.
 pub fn payout(state: State) -> Order {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -14,6 +14,7 @@ use crate::domain::money::Amount;
 use crate::domain::order::{Destination, NextAction, Order};
 use crate::store::group::{Group, document, row};
 use crate::store::links::TokenRow;
+use crate::store::pool::Connections;
 use crate::store::rows::bytes;
 use crate::store::{Db, StoreError};
 
@@ -70,10 +71,16 @@ pub struct Created {
 pub type Creations = Group<(MerchantId, TradeId), String, Option<Created>>;
 
 /// The way of new orders to the database.
-pub fn creations(pool: PgPool, patience: Duration) -> Creations {
+pub fn creations(connections: Connections, patience: Duration) -> Creations {
     Group::new(patience, move |rows| {
-        let (pool, count, document) = (pool.clone(), rows.len(), document(rows));
-        async move { write(&mut *pool.acquire().await?, &document, count).await }.boxed()
+        let (connections, count, document) = (connections.clone(), rows.len(), document(rows));
+        async move {
+            let mut connection = connections.get().await?;
+            let created = write(&mut connection, &document, count).await?;
+            connection.done();
+            Ok(created)
+        }
+        .boxed()
     })
 }
 

@@ -98,7 +98,7 @@ impl Tables {
 /// A connection that cannot write.
 pub async fn reader(db: &Db) -> Result<PgConnection, StoreError> {
     // Its statements look at much, and may take their time: nobody waits for them.
-    let quiet = (*db.pool.connect_options()).clone().disable_statement_logging();
+    let quiet = (*db.connections.pool().connect_options()).clone().disable_statement_logging();
     let mut connection = PgConnection::connect_with(&quiet).await?;
     // A page is small: compiling its statements takes longer than carrying them out. Planning does not: where a plan is made for
     // any page, the lists of places are gone through from the beginning for each row.

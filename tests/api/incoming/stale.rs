@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use futures_util::poll;
 use serde_json::json;
-use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres};
+use sqlx::PgConnection;
 use tillgate::domain::ids::{MerchantId, TradeId};
 use tillgate::domain::money::Amount;
 use tillgate::domain::order::Provider;
@@ -14,6 +13,7 @@ use tillgate::flows::{Context, feed};
 use tillgate::http::auth::TrustedProxies;
 use tillgate::store::feeds::{EntryRow, FeedKey, Page, keep};
 use tillgate::store::orders;
+use tillgate::store::pool::Lease;
 use tokio::task::JoinHandle;
 
 use super::{Payer, expect, finish, round, show, start};
@@ -26,7 +26,7 @@ const STEPS: usize = 8;
 /// test takes that whenever the reading lets go of it.
 struct Reading {
     context: Arc<Context>,
-    connection: Option<PoolConnection<Postgres>>,
+    connection: Option<Lease>,
     task: JoinHandle<()>,
 }
 

@@ -31,6 +31,27 @@ async fn a_step_waits_for_the_one_before_it_and_other_orders_do_not() {
     app.finish().await;
 }
 
+/// The steps behind them were due before the failed ones were due again, and there were more of them than a claim looks at: nothing
+/// was ever sent to the endpoint any more. The fault campaign has found it (seed 3).
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_steps_are_found_behind_however_many_that_wait_for_them() {
+    const ORDERS: usize = 33;
+    let (app, receiver, endpoint) = start().await;
+    receiver.behave(|seen| Reply::Status(if seen.step().1 == 1 { 500 } else { 200 }));
+    for number in 0..ORDERS {
+        asked(&app, &format!("p-{number}")).await;
+    }
+    assert_eq!(app.deliver().await, ORDERS);
+    app.advance(Duration::from_secs(1));
+    app.submit().await;
+    receiver.replies(&[Reply::Status(200)]);
+    // No worker looks until all of it is due.
+    app.advance(Duration::from_mins(1));
+    assert_eq!(app.deliver().await, 3 * ORDERS);
+    assert_eq!(endpoint.states(&app).await.iter().filter(|state| *state == "delivered").count(), 3 * ORDERS);
+    app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exhausted_step_lets_the_next_one_through() {
     let (app, receiver, endpoint) = start().await;

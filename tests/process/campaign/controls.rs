@@ -10,7 +10,7 @@ use tillgate::sandbox::Fault;
 
 use super::figures::{Coverage, Tally};
 use super::play;
-use super::script::{Blow, Kind, MONEY, Script, Weather};
+use super::script::{Blow, CALLS, Kind, MONEY, Script, Weather};
 use super::server::Server;
 use crate::proxy::{Ill, Trouble};
 
@@ -20,6 +20,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 fn script(bug: Bug) -> Script {
     const PAYOUTS: &[Kind] = &[Kind::ToAddress, Kind::ToUser, Kind::Transfer];
     const HARSH: Trouble = Trouble { often: 300, ills: &[Ill::Cut, Ill::Reset, Ill::Lose] };
+    const LIES: Weather = Weather { every: Duration::from_millis(200), operations: CALLS, faults: Vec::new(), forgets: false, lies: true };
     let quiet = Script { rest: Duration::from_secs(25), ..Script::quiet(7) };
     let wallets =
         |faults: &[Fault]| Weather { every: Duration::from_millis(25), operations: MONEY, faults: faults.to_vec(), ..Weather::fine() };
@@ -34,24 +35,13 @@ fn script(bug: Bug) -> Script {
         Bug::NotFoundIsProof => Script { kinds: PAYOUTS, weather: wallets(&[Fault::Delay(2500), Fault::LoseBefore]), ..quiet },
         Bug::ServerErrorIsRefusal => Script { kinds: PAYOUTS, weather: wallets(&[Fault::Error500After]), ..quiet },
         Bug::SilenceIsUnsent | Bug::DoubtIsForgotten => Script { kinds: PAYOUTS, weather: wallets(&[Fault::LoseAfter]), ..quiet },
-        Bug::CallbackIsBelieved => {
-            Script { orders: 120, kinds: &[Kind::FomoDeposit], weather: Weather { lies: true, ..Weather::fine() }, ..quiet }
-        }
-        Bug::AmountIsNotCompared => Script {
-            orders: 120,
-            kinds: &[Kind::FomoDeposit, Kind::FomoPayout],
-            weather: Weather { lies: true, ..Weather::fine() },
-            ..quiet
-        },
+        Bug::CallbackIsBelieved => Script { orders: 120, kinds: &[Kind::FomoDeposit], weather: LIES, ..quiet },
+        Bug::AmountIsNotCompared => Script { orders: 120, kinds: &[Kind::FomoDeposit, Kind::FomoPayout], weather: LIES, ..quiet },
         // What a true callback says is found out by other ways, too; of a lie there is nothing but its report.
-        Bug::CallbackIsNotStored => Script {
-            orders: 200,
-            kinds: &[Kind::FomoDeposit],
-            weather: Weather { lies: true, ..Weather::fine() },
-            database: HARSH,
-            ..quiet
-        },
-        Bug::CursorIsTheMaximum | Bug::ReceiptCountsAgain => Script { kinds: &[Kind::HicoinDeposit], ..quiet },
+        Bug::CallbackIsNotStored => Script { orders: 200, kinds: &[Kind::FomoDeposit], weather: LIES, database: HARSH, ..quiet },
+        // A notice would tell of what the list shows late.
+        Bug::CursorIsTheMaximum => Script { kinds: &[Kind::HicoinDeposit], notices: false, ..quiet },
+        Bug::ReceiptCountsAgain => Script { kinds: &[Kind::HicoinDeposit], ..quiet },
         Bug::CreateIsNotWritten => Script { kinds: PAYOUTS, database: HARSH, ..quiet },
         Bug::FingerprintIsNotCompared => Script { kinds: PAYOUTS, ..quiet },
         Bug::DeliveredBeforeSent => Script { sink: Trouble { often: 500, ills: &[Ill::Cut, Ill::Reset] }, ..quiet },

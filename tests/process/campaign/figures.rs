@@ -77,8 +77,8 @@ pub struct Outcome {
     /// The most often that one order was carried out.
     pub most_executions: usize,
     pub acknowledged_lost: usize,
-    /// From a call whose outcome was unknown to the first question about it.
-    pub first_looks: Vec<Duration>,
+    /// From a call whose outcome was unknown to the first question about it, and whose it was.
+    pub first_looks: Vec<(Duration, String)>,
     pub in_review: usize,
     pub rest: Option<Duration>,
     pub events: usize,
@@ -106,8 +106,13 @@ impl Outcome {
 
     /// The first look after an unknown outcome that so many of a hundred come before.
     pub fn look(&self, of_a_hundred: usize) -> Duration {
-        let mut all = self.first_looks.clone();
+        let mut all: Vec<Duration> = self.first_looks.iter().map(|(time, _)| *time).collect();
         all.sort();
         all.get((all.len() * of_a_hundred / 100).min(all.len().saturating_sub(1))).copied().unwrap_or_default()
+    }
+
+    /// Orders that were asked about later than this.
+    pub fn looked_at_after(&self, time: Duration) -> Vec<String> {
+        self.first_looks.iter().filter(|(took, _)| *took > time).map(|(_, order)| order.clone()).collect()
     }
 }

@@ -182,7 +182,7 @@ async fn links(eyes: &mut PgConnection, outcome: &mut Outcome) {
 }
 
 /// From each call whose outcome became unknown to the first question about it.
-async fn first_looks(eyes: &mut PgConnection, site: &Site<'_>) -> Vec<Duration> {
+async fn first_looks(eyes: &mut PgConnection, site: &Site<'_>) -> Vec<(Duration, String)> {
     let unknown: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT trade_id FROM attempts JOIN orders USING (merchant_id, order_id)
          WHERE state = 'unknown' AND provider = 'hicoin' AND kind <> 'deposit'",
@@ -208,7 +208,7 @@ async fn first_looks(eyes: &mut PgConnection, site: &Site<'_>) -> Vec<Duration> 
     let first = |trade_id: &String| {
         let since = *sent.get(trade_id)?;
         let at = asked.get(trade_id)?.iter().copied().find(|at| *at >= since)?;
-        Some(Duration::from_millis(u64::try_from(at - since).unwrap_or_default()))
+        Some((Duration::from_millis(u64::try_from(at - since).unwrap_or_default()), trade_id.clone()))
     };
     unknown.iter().filter_map(first).collect()
 }
@@ -231,7 +231,11 @@ pub async fn unrest(site: &Site<'_>, eyes: &mut PgConnection) -> Result<Vec<Stri
         "SELECT 'call open of ' || trade_id, 1::bigint FROM attempts JOIN orders USING (merchant_id, order_id) WHERE state = 'open'
          UNION ALL SELECT 'final orders with a task', count(*) FROM tasks JOIN orders USING (merchant_id, order_id) WHERE is_final
          UNION ALL SELECT 'receipts that nobody has heard of', count(*) FROM receipts WHERE unheard
-         UNION ALL SELECT 'deliveries on their way', count(*) FROM webhook_deliveries WHERE state = 'pending'",
+         UNION ALL (SELECT format('deliveries on their way to an endpoint that is %s until %s, %s of them taken, %s due, %s tried; now %s', n.state,
+                          n.not_before, count(*) FILTER (WHERE q.leased_until > now()), count(*) FILTER (WHERE q.due_at <= now()),
+                          count(*) FILTER (WHERE q.tries > 0), now()), count(*)
+                    FROM webhook_deliveries d JOIN webhook_endpoints n USING (merchant_id, endpoint_id)
+                    LEFT JOIN webhook_queue q USING (merchant_id, delivery_id) WHERE d.state = 'pending' GROUP BY n.state, n.not_before)",
     )
     .fetch_all(eyes)
     .await?;

@@ -62,8 +62,8 @@ async fn play(script: Script, server: &Server, coverage: &Coverage, sum: &Tally)
     site.house.sandbox.clear_faults();
     let rest = come_to_rest(&site).await;
     let outcome = judge::judge(&site, rest).await;
-    if !outcome.broken.is_empty() && site.script.bug.is_none() {
-        site.tell_stories(&outcome.broken).await;
+    if site.script.bug.is_none() {
+        site.tell_stories(&[outcome.broken.clone(), outcome.looked_at_after(LONG.asked_within)].concat()).await;
     }
     for gateway in gateways {
         gateway.terminate();

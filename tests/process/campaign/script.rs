@@ -65,6 +65,8 @@ pub struct Script {
     pub connections: u32,
     /// Payers' tokens live for seconds.
     pub short_tokens: bool,
+    /// Hicoin gives notice of incoming money, beside its list.
+    pub notices: bool,
     pub bug: Option<Bug>,
     /// How long after the faults everything has to be at rest.
     pub rest: Duration,
@@ -157,6 +159,7 @@ impl Script {
             postgres: None,
             connections: 5,
             short_tokens: false,
+            notices: true,
             bug: None,
             rest: Duration::from_secs(60),
         }
@@ -170,6 +173,7 @@ impl Script {
             clients: 24,
             refuses_duplicates: seed.is_multiple_of(2),
             blows: ALL,
+            breath: Duration::from_millis(500),
             weather: Weather::foul(),
             front: Trouble { often: 100, ..Trouble::NONE },
             wallets: Trouble { often: 60, ..Trouble::NONE },

@@ -70,7 +70,7 @@ impl<'a> Site<'a> {
         house.short_leases().await;
         let notices = house.run(&["merchant", "list"]).await.out;
         let notices = notices.lines().find_map(|line| line.trim().strip_prefix("notices of hicoin: ")).expect("an address");
-        house.sandbox.set_hicoin_notice_url(None, Some(notices)).expect("the app");
+        house.sandbox.set_hicoin_notice_url(None, script.notices.then_some(notices)).expect("the app");
         first.terminate();
         first.end().await;
         Self {

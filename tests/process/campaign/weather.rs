@@ -9,6 +9,9 @@ use super::site::Site;
 use crate::chaos::Dice;
 use crate::program::pass;
 
+/// All lines are reset about so often.
+const LINES: Duration = Duration::from_secs(3);
+
 /// Plays it until the faults are over.
 pub async fn weather(site: &Site<'_>, mut dice: Dice) {
     let (wallets, lines, postgres) = (dice.split(), dice.split(), dice.split());
@@ -20,8 +23,7 @@ async fn at_the_wallets(site: &Site<'_>, mut dice: Dice) {
     if weather.faults.is_empty() && !weather.forgets && !weather.lies {
         return;
     }
-    while !site.is_over() {
-        pass(dice_of(&mut dice, weather.every)).await;
+    while goes_on_for(site, dice_of(&mut dice, weather.every)).await {
         if dice.between(0, 5) == 0 {
             sandbox.release();
         }
@@ -55,13 +57,23 @@ fn dice_of(dice: &mut Dice, most: Duration) -> Duration {
     Duration::from_millis(dice.between(0, 1 + 2 * u64::try_from(most.as_millis()).unwrap_or_default()))
 }
 
+/// Lets so much time pass. `false`: the faults are over before.
+async fn goes_on_for(site: &Site<'_>, time: Duration) -> bool {
+    let mut left = time;
+    while !left.is_zero() && !site.is_over() {
+        let glance = left.min(Duration::from_millis(100));
+        pass(glance).await;
+        left -= glance;
+    }
+    !site.is_over()
+}
+
 /// Now and then everything that is open is reset at once.
 async fn on_the_lines(site: &Site<'_>, mut dice: Dice) {
     let lines = [("database", &site.database, site.script.database), ("wallet", &site.wallets, site.script.wallets)];
-    while !site.is_over() {
-        dice.wait(6000).await;
+    while goes_on_for(site, dice_of(&mut dice, LINES)).await {
         let (name, line, trouble) = *dice.one_of(&lines);
-        if trouble.often > 0 && !site.is_over() {
+        if trouble.often > 0 {
             line.reset_all();
             site.tally.add(&format!("{name}: all reset"), 1);
         }
@@ -70,16 +82,7 @@ async fn on_the_lines(site: &Site<'_>, mut dice: Dice) {
 
 async fn of_the_database(site: &Site<'_>, mut dice: Dice) {
     let Some(every) = site.script.postgres else { return };
-    loop {
-        let mut left = dice_of(&mut dice, every);
-        while !left.is_zero() {
-            if site.is_over() {
-                return;
-            }
-            let glance = left.min(Duration::from_millis(100));
-            pass(glance).await;
-            left -= glance;
-        }
+    while goes_on_for(site, dice_of(&mut dice, every)).await {
         site.server.kill();
         site.tally.add("postgres killed", 1);
         dice.wait(1000).await;

@@ -1,5 +1,4 @@
--- The pace of workers.
-
+-- Workers take many deliveries at once; receipts are booked by the statement.
 -- Who sends what is on its way: one working of the queue by one process. As long as all that is on its way to an endpoint is its
 -- own, it may keep more than it sends at once, and still no endpoint has more at once than it should. Absent: somebody else's.
 ALTER TABLE webhook_queue ADD COLUMN taken_by uuid;
