@@ -110,7 +110,7 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Taken
         ), due AS (
             SELECT s.merchant_id, s.endpoint_id, s.places, d.*
             FROM sharing s CROSS JOIN LATERAL (
-                SELECT q.ctid AS at, q.due_at, q.place > h.place AS waits, h.at AS head, h.place, h.due_at AS head_due
+                SELECT q.ctid AS at, q.place, q.due_at, h.at AS head_at, h.place AS head, h.due_at AS head_due
                 FROM webhook_queue q CROSS JOIN LATERAL (
                     -- The first row at or behind this object's: one of this object's, for `q` is there. Said like this, only the
                     -- primary key will do. By three equalities another index looks as good to a planner whose statistics are of an
@@ -125,27 +125,30 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Taken
                 -- Some are of the same object. Of many endpoints each is looked at for its share only.
                 LIMIT least(2 * s.places + 16, 2 * $5::bigint / s.count + 4)) d
         ), heads AS (
-            -- What is due stands for the first of its object, also where that came to be due later than what waits behind it.
-            SELECT head, head_due, row_number() OVER (PARTITION BY merchant_id, endpoint_id ORDER BY min(due_at), place, head) AS turn, places
-            FROM due WHERE head_due <= $1 GROUP BY merchant_id, endpoint_id, places, head, head_due, place
+            -- What waits behind one that is due again stands for that one: it may have been due before it, and then nothing else would
+            -- lead to it.
+            SELECT d.head_at AS at, d.head_due AS due_at, d.places, min(d.due_at) AS since,
+                   row_number() OVER (PARTITION BY d.merchant_id, d.endpoint_id ORDER BY min(d.due_at), d.head) AS turn
+            FROM due d WHERE d.head_due <= $1
+            GROUP BY d.merchant_id, d.endpoint_id, d.places, d.head_at, d.head, d.head_due
         ), chosen AS (
-            SELECT head AS at, head_due AS due_at, NULL::timestamptz AS again FROM (
-                SELECT head, head_due FROM heads WHERE turn <= places ORDER BY turn, head_due LIMIT $5) first
+            SELECT at, due_at, NULL::timestamptz AS head_due FROM (
+                SELECT at, due_at FROM heads WHERE turn <= places ORDER BY turn, since LIMIT $5) first
             UNION ALL
-            SELECT at, due_at, head_due FROM due WHERE waits AND head_due > $1
+            SELECT at, due_at, head_due FROM due WHERE head < place AND head_due > $1
         ), held AS MATERIALIZED (
             -- What somebody else has in his hands is left to him. What was changed in this moment is not found any more, and taken
             -- next time.
-            SELECT l.at, c.due_at, c.again FROM chosen c
+            SELECT l.at, c.due_at, c.head_due FROM chosen c
             CROSS JOIN LATERAL (SELECT q.ctid AS at FROM webhook_queue q WHERE q.ctid = c.at AND q.due_at <= $1 LIMIT 1 FOR UPDATE SKIP LOCKED) l
         ), put_off AS (
             -- Else each look would find them again before it comes to what can be sent.
-            UPDATE webhook_queue q SET due_at = least(h.again, $6) FROM held h WHERE h.again IS NOT NULL AND q.ctid = h.at
+            UPDATE webhook_queue q SET due_at = least(h.head_due, $6) FROM held h WHERE h.head_due IS NOT NULL AND q.ctid = h.at
             RETURNING 1
         ), taken AS (
             UPDATE webhook_queue q SET due_at = $2, leased_until = $2, fence = q.fence + 1, taken_by = $7
             FROM held h
-            WHERE h.again IS NULL AND q.ctid = h.at
+            WHERE h.head_due IS NULL AND q.ctid = h.at
             RETURNING q.merchant_id, q.endpoint_id, q.object_id, q.place, h.due_at, q.delivery_id, q.event_id, q.tries, q.fence
         ), whole AS (
             SELECT t.*, row_number() OVER (PARTITION BY t.merchant_id, t.endpoint_id ORDER BY t.due_at, t.place) AS nth, e.body
