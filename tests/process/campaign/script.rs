@@ -83,6 +83,13 @@ pub enum Kind {
     HicoinDeposit,
 }
 
+impl Kind {
+    /// The merchant's id of the order with this number.
+    pub fn trade_id(self, number: usize) -> String {
+        format!("{self:?}-{number}").to_lowercase()
+    }
+}
+
 pub const EVERYTHING: &[Kind] = &[
     Kind::FomoPayout,
     Kind::ToAddress,
@@ -140,6 +147,11 @@ impl Weather {
 }
 
 impl Script {
+    /// What the order with this number is.
+    pub fn kind(&self, number: usize) -> Kind {
+        self.kinds[number % self.kinds.len()]
+    }
+
     /// A quiet round on a quiet day, from which others are made.
     pub fn quiet(seed: u64) -> Self {
         Self {

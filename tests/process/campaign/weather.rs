@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join3;
 use tillgate::sandbox::{CallbackFault, Fault, Times};
 
+use super::script::Kind;
 use super::site::Site;
 use crate::chaos::Dice;
 use crate::program::pass;
@@ -38,15 +39,24 @@ async fn at_the_wallets(site: &Site<'_>, mut dice: Dice) {
             sandbox.inject(list, None, Fault::Omit, Times::Count(u32::try_from(dice.between(2, 12)).expect("a small number")));
         }
         if weather.lies && dice.between(0, 3) == 0 {
-            let lie = match dice.between(0, 3) {
-                0 => CallbackFault::Repeat(u32::try_from(dice.between(2, 30)).expect("a small number")),
-                1 => CallbackFault::Contradict,
-                _ => CallbackFault::Repeat(2),
+            let (order, lie) = match dice.between(0, 3) {
+                0 => (None, CallbackFault::Repeat(u32::try_from(dice.between(2, 30)).expect("a small number"))),
+                1 => (Some(contradicted(site, &mut dice)), CallbackFault::Contradict),
+                _ => (None, CallbackFault::Repeat(2)),
             };
             site.tally.add("callback: repeated or contradicted", 1);
-            sandbox.inject_callback(None, lie, Times::Count(1));
+            sandbox.inject_callback(order.as_deref(), lie, Times::Count(1));
         }
     }
+}
+
+/// An order whose callbacks the wallet itself contradicts. None that FOMO pays: where the lie is all that comes, nobody there can be
+/// asked for the truth, and it is believed (docs/RELIABILITY.md says so).
+fn contradicted(site: &Site<'_>, dice: &mut Dice) -> String {
+    let orders = site.script.orders as u64;
+    let number = usize::try_from(dice.between(0, orders)).expect("a number");
+    let number = (number..).find(|number| site.script.kind(*number) != Kind::FomoPayout).expect("not all are");
+    site.script.kind(number).trade_id(number)
 }
 
 fn name(fault: &Fault) -> String {

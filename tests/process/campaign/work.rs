@@ -54,8 +54,8 @@ pub async fn work(site: &Site<'_>, mut dice: Dice) {
 
 /// One order, from its wish until its customer has paid.
 async fn one(site: &Site<'_>, number: usize, mut dice: Dice) {
-    let kind = site.script.kinds[number % site.script.kinds.len()];
-    let trade_id = format!("{kind:?}-{number}").to_lowercase();
+    let kind = site.script.kind(number);
+    let trade_id = kind.trade_id(number);
     let (path, wish) = wish(kind, number, &trade_id);
     site.history.invoke(&trade_id, kind);
     let tries = if dice.between(0, 12) == 0 { 1 } else { usize::MAX };
