@@ -9,6 +9,7 @@ pub mod account;
 pub mod agenda;
 pub mod audit;
 pub mod authorization;
+pub mod claim;
 pub mod clock;
 pub mod coin;
 pub mod contact;

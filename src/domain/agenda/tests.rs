@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::claim::Claim;
 use crate::domain::hearing::tests::at;
-use crate::domain::order::{Claim, Kind};
+use crate::domain::order::Kind;
 
 const FOMO: Capabilities =
     Capabilities { refuses_duplicates: true, lookup_by_trade_id: false, lookup_by_reference: true, callbacks: true, deposit_feed: false };

@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::{Record, TaskWrite, Version};
 use crate::domain::agenda::Work;
 use crate::domain::audit::Entry;
+use crate::domain::claim::Claim;
 use crate::domain::ids::{CustomerId, EventId, MerchantId, OrderId};
 use crate::domain::money::Amount;
-use crate::domain::order::{Claim, Failure, NextAction, Order, Retry};
+use crate::domain::order::{Failure, NextAction, Order, Retry};
 use crate::store::rows::bytes;
 
 /// A record as the statement reads it. The names are those of its list of columns; parts that a record does not have are left

@@ -11,7 +11,7 @@ use crate::program::{Program, pass};
 /// Fakes the wall clock of a program that is started with it, and leaves the monotonic one alone.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /// An armed gateway has so much longer to come to its point.
-const ARMED: u32 = 3;
+const ARMED: u32 = 10;
 const GLANCE: Duration = Duration::from_millis(40);
 
 /// Whether clocks can jump here.

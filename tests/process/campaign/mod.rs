@@ -34,7 +34,8 @@ use crate::program::pass;
 
 /// What a campaign has to have done, so that finding nothing says something, and how soon it wants an unknown outcome asked about.
 struct Least {
-    crashes: usize,
+    /// Crashes and pauses.
+    blows: usize,
     /// So many points have seen a process crash,
     points: usize,
     /// and so often each of them.
@@ -43,8 +44,8 @@ struct Least {
 }
 
 /// On whatever machine, beside whatever else.
-const SHORT: Least = Least { crashes: 5, points: 3, at_each: 1, asked_within: Duration::from_secs(30) };
-const LONG: Least = Least { crashes: 1000, points: Point::COUNT, at_each: 20, asked_within: Duration::from_secs(10) };
+const SHORT: Least = Least { blows: 5, points: 3, at_each: 1, asked_within: Duration::from_secs(30) };
+const LONG: Least = Least { blows: 1000, points: Point::COUNT, at_each: 20, asked_within: Duration::from_secs(10) };
 
 /// Plays a round to its end and judges it.
 async fn play(script: Script, server: &Server, coverage: &Coverage, sum: &Tally) -> Outcome {
@@ -106,13 +107,14 @@ fn conclude(what: &str, outcome: &Outcome, sum: &Tally, coverage: &Coverage, lea
     for (name, count) in sum.all() {
         println!("  {name:<40} {count:>6}");
     }
+    let pauses = sum.of("pause");
     let crashes = ["kill -9", "crash at a point", "crash while stopping"].map(|what| sum.of(what)).iter().sum::<usize>();
     println!(
         "{what}: {} orders, {} acknowledged, {crashes} crashes, {} pauses; executions per order at most {}, acknowledged and lost {}; \
          first question after an unknown outcome p50 {p50:?}, p99 {p99:?} of {}; {} in review; {} events told; at rest after {:?}",
         outcome.orders,
         outcome.acknowledged,
-        sum.of("pause"),
+        pauses,
         outcome.most_executions,
         outcome.acknowledged_lost,
         outcome.first_looks.len(),
@@ -122,7 +124,7 @@ fn conclude(what: &str, outcome: &Outcome, sum: &Tally, coverage: &Coverage, lea
     );
     assert!(outcome.broken.is_empty(), "{what}: {} things are wrong:\n{}", outcome.broken.len(), outcome.broken.join("\n"));
     assert!(p99 <= least.asked_within, "{what}: the first question after an unknown outcome came late: {p99:?}");
-    assert!(crashes >= least.crashes, "{what}: {crashes} crashes say little");
+    assert!(crashes + pauses >= least.blows, "{what}: {crashes} crashes and {pauses} pauses say little");
     let lacking = coverage.lacking(least.at_each);
     assert!(Point::COUNT - lacking.len() >= least.points, "{what}: points where fewer than {} crashed: {lacking:?}", least.at_each);
 }
@@ -148,7 +150,6 @@ async fn storm(what: &str, first: u64, rounds: u64, orders: usize, least: &Least
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it has found what is not mended yet (docs/RELIABILITY.md): make campaign"]
 async fn a_storm_pays_nothing_twice_and_loses_nothing() {
     let orders = usize::try_from(number("TILLGATE_ORDERS", 300)).expect("a number");
     storm("short campaign", number("TILLGATE_SEED", 1), number("TILLGATE_ROUNDS", 1), orders, &SHORT).await;

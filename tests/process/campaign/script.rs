@@ -182,10 +182,11 @@ impl Script {
         const ALL: &[Blow] = &[Blow::Crash, Blow::Kill, Blow::Crash, Blow::Pause, Blow::Crash, Blow::Pause, Blow::Stop, Blow::Clock];
         Self {
             orders,
-            clients: 24,
+            clients: 12,
+            gateways: 3,
             refuses_duplicates: seed.is_multiple_of(2),
             blows: ALL,
-            breath: Duration::from_millis(500),
+            breath: Duration::from_millis(400),
             weather: Weather::foul(),
             front: Trouble { often: 100, ..Trouble::NONE },
             wallets: Trouble { often: 60, ..Trouble::NONE },

@@ -6,7 +6,7 @@ use time::Duration;
 
 use super::*;
 use crate::domain::account::{AcceptOrReview, Under};
-use crate::domain::order::Claim;
+use crate::domain::claim::Claim;
 use crate::domain::report::*;
 
 /// What must be the same in whatever order the reports came.
