@@ -11,7 +11,7 @@ use crate::program::{Program, pass};
 /// Fakes the wall clock of a program that is started with it, and leaves the monotonic one alone.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /// An armed gateway has so much longer to come to its point.
-const ARMED: u32 = 10;
+const ARMED: u32 = 25;
 const GLANCE: Duration = Duration::from_millis(40);
 
 /// Whether clocks can jump here.
@@ -42,7 +42,7 @@ pub async fn fate(site: &Site<'_>, gateway: usize, mut dice: Dice) -> Program {
 /// Starts it, armed with a crash point as a rule. (The moment of its crash is then the point's, not the clock's.)
 fn start(site: &Site<'_>, gateway: usize, dice: &mut Dice) -> (Program, bool) {
     let armed = site.blows(Blow::Crash) && dice.between(0, 4) > 0;
-    let point = armed.then(|| (site.coverage.next(dice.between(0, 1000)), *dice.one_of(&[100, 100, 40, 15, 5])));
+    let point = armed.then(|| (site.coverage.next(dice.between(0, 1000)), *dice.one_of(&[100, 100, 100, 40, 15])));
     (site.serve(gateway, point, &[]), armed)
 }
 
