@@ -50,7 +50,7 @@ struct Root {
     id: [u8; KEY_ID],
     secret: SecretSlice<u8>,
     /// The hash of each purpose, at its beginning: a request needs several, and their keys are always the same.
-    begun: Arc<RwLock<HashMap<String, Hmac<Sha256>>>>,
+    begun: Arc<RwLock<HashMap<&'static str, Hmac<Sha256>>>>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -90,18 +90,18 @@ impl Vault {
     }
 
     /// The keyed hash of a message for one purpose, by the newest key.
-    pub fn tag(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
+    pub fn tag(&self, purpose: &'static str, message: &[u8]) -> [u8; 32] {
         self.roots[0].tag(purpose, message)
     }
 
     /// The keyed hashes of a message by every key that is still honoured, newest first.
-    pub fn tags(&self, purpose: &str, message: &[u8]) -> Vec<[u8; 32]> {
+    pub fn tags(&self, purpose: &'static str, message: &[u8]) -> Vec<[u8; 32]> {
         self.roots.iter().map(|root| root.tag(purpose, message)).collect()
     }
 
     /// Whether `tag` (or its beginning, at least 16 bytes) is the keyed hash of the message. Takes
     /// the same time whatever the difference.
-    pub fn verify(&self, purpose: &str, message: &[u8], tag: &[u8]) -> bool {
+    pub fn verify(&self, purpose: &'static str, message: &[u8], tag: &[u8]) -> bool {
         if tag.len() < 16 || tag.len() > 32 {
             return false;
         }
@@ -124,20 +124,20 @@ impl Root {
         XChaCha20Poly1305::new(&Key::from(self.tag("seal", b"")))
     }
 
-    fn tag(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
+    fn tag(&self, purpose: &'static str, message: &[u8]) -> [u8; 32] {
         let mut mac = self.begun(purpose);
         mac.update(message);
         mac.finalize().into_bytes().into()
     }
 
-    fn begun(&self, purpose: &str) -> Hmac<Sha256> {
+    fn begun(&self, purpose: &'static str) -> Hmac<Sha256> {
         if let Some(begun) = self.begun.read().unwrap_or_else(PoisonError::into_inner).get(purpose) {
             return begun.clone();
         }
         let mut root = keyed(self.secret.expose_secret());
         root.update(purpose.as_bytes());
         let begun = keyed(&root.finalize().into_bytes());
-        self.begun.write().unwrap_or_else(PoisonError::into_inner).insert(purpose.to_owned(), begun.clone());
+        self.begun.write().unwrap_or_else(PoisonError::into_inner).insert(purpose, begun.clone());
         begun
     }
 }

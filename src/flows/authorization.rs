@@ -59,7 +59,7 @@ fn visible(context: &Context, applicant: &Applicant) -> AuthorizationRow {
 }
 
 /// The keyed hash of a number. The same number at another merchant has another one, so that the table does not tell who shares a person.
-fn tag(context: &Context, merchant: MerchantId, purpose: &str, number: &SecretString) -> [u8; 32] {
+fn tag(context: &Context, merchant: MerchantId, purpose: &'static str, number: &SecretString) -> [u8; 32] {
     context.vault.tag(purpose, &[merchant.0.as_bytes(), number.expose_secret().as_bytes()].concat())
 }
 
