@@ -42,6 +42,8 @@ pub enum Law {
     OpenOrderHasTask,
     /// A final order has none.
     FinalOrderHasNoTask,
+    /// The task of an order is kept for its open call, as long as there is one.
+    OpenCallIsKept,
     /// What is due is worked on.
     NothingIsStuck,
     /// The amounts of a deposit are the sums of its receipts.
@@ -91,7 +93,11 @@ impl Law {
             Self::StepHasOneEvent | Self::EventHasItsStep => "I12",
             Self::CallHasItsAttempt | Self::OneOpenAttempt => "I2",
             Self::DoubtsHaveCalls => "I4",
-            Self::ReviewSaysWhy | Self::OpenOrderHasTask | Self::FinalOrderHasNoTask | Self::NothingIsStuck => "I18",
+            Self::ReviewSaysWhy
+            | Self::OpenOrderHasTask
+            | Self::FinalOrderHasNoTask
+            | Self::OpenCallIsKept
+            | Self::NothingIsStuck => "I18",
             Self::AmountsAreReceipts | Self::PaidIsSettled | Self::MovementIsOneReceipt => "I8",
             Self::PayoutCountsWhatItMoved | Self::OrderIsBooked | Self::ReceiptIsBooked | Self::BookedIsKnown | Self::BalancesAddUp => {
                 "I11"
@@ -124,6 +130,7 @@ impl Law {
             }
             Self::OpenOrderHasTask => "Nobody works on this order. Ask for it with POST .../refresh, and report it.",
             Self::FinalOrderHasNoTask => "The order is at its end, and work on it is planned. Nothing is lost; report it.",
+            Self::OpenCallIsKept => "Nobody would write this call off if its process died. Look at the order's timeline, and report it.",
             Self::NothingIsStuck => "See that workers run and reach the database; look for the order in their log.",
             Self::ReviewSaysWhy => "Look into the order's timeline for what a person has to decide, and report it.",
             Self::AmountsAreReceipts

@@ -278,18 +278,21 @@ async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<
             INSERT INTO attempts (merchant_id, attempt_id, order_id, state, started_at, leased_until)
             SELECT merchant_id, opened_id, order_id, 'open', now, opened_until FROM here WHERE opened_id IS NOT NULL
         ), d AS (
-            -- While another attempt is open, the task stays with whoever keeps it: a crash must not leave it open for ever.
+            -- While another attempt is open, the task stays with whoever keeps it: a crash must not leave it open for ever. The
+            -- row itself says so: it is read anew when it was changed meanwhile, the table of attempts would not be.
             DELETE FROM tasks t USING here i
             WHERE i.remove_task AND t.merchant_id = i.merchant_id AND t.order_id = i.order_id
-              AND NOT EXISTS (SELECT FROM attempts a
-                              WHERE a.merchant_id = i.merchant_id AND a.order_id = i.order_id AND a.state = 'open'
-                                AND a.attempt_id IS DISTINCT FROM i.ended_id)
+              AND (t.attempt_id IS NULL OR t.attempt_id = i.ended_id)
         ), t AS (
-            INSERT INTO tasks (merchant_id, order_id, work, lane, due_at, tries, absent_since, absent_last, leased_until)
-            SELECT merchant_id, order_id, work, lane, due_at, tries, absent_since, absent_last, leased_until FROM here WHERE work IS NOT NULL
+            INSERT INTO tasks (merchant_id, order_id, work, lane, due_at, tries, absent_since, absent_last, leased_until, attempt_id)
+            SELECT merchant_id, order_id, work, lane, due_at, tries, absent_since, absent_last, leased_until, opened_id
+            FROM here WHERE work IS NOT NULL
             ON CONFLICT ON CONSTRAINT an_open_order_has_one_task DO UPDATE SET
                 work = excluded.work, lane = excluded.lane, due_at = excluded.due_at, tries = excluded.tries,
-                absent_since = excluded.absent_since, absent_last = excluded.absent_last, leased_until = excluded.leased_until
+                absent_since = excluded.absent_since, absent_last = excluded.absent_last, leased_until = excluded.leased_until,
+                attempt_id = coalesce(excluded.attempt_id, nullif(
+                    tasks.attempt_id,
+                    (SELECT i.ended_id FROM here i WHERE i.merchant_id = tasks.merchant_id AND i.order_id = tasks.order_id)))
         ), m AS (
             INSERT INTO receipts (
                 merchant_id, receipt_id, provider, provider_receipt_id, order_id, customer, coin, provider_coin_id, amount, fee, progress,

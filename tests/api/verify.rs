@@ -118,7 +118,7 @@ const BREAKS: &[Break] = &[
     (&["call_has_its_attempt"], "UPDATE attempts SET order_id = ORDER('moved') WHERE order_id = ORDER('paid')"),
     (&["call_has_its_attempt"], "UPDATE steps SET attempt_id = NULL WHERE order_id = ORDER('moved') AND stage = 'submitting'"),
     (
-        &["guards_stand", "one_open_attempt"],
+        &["guards_stand", "one_open_attempt", "open_call_is_kept"],
         "DROP INDEX an_order_has_one_open_attempt; INSERT INTO attempts (merchant_id, attempt_id, order_id, state, started_at, leased_until) SELECT merchant_id, first_id_at(started_at + n * interval '1 s'), order_id, 'open', started_at, leased_until FROM attempts, generate_series(1, 2) n WHERE order_id = ORDER('paid')",
     ),
     (&["doubts_have_calls"], "UPDATE orders SET doubts = 2 WHERE trade_id = 'doubtful'"),
@@ -133,7 +133,11 @@ const BREAKS: &[Break] = &[
         "UPDATE tasks SET order_id = ORDER('paid'), work = 'expire', lane = NULL, leased_until = NULL WHERE order_id = ORDER('open'); INSERT INTO tasks SELECT merchant_id, ORDER('open'), work, due_at, tries, absent_since, absent_last, leased_until, lane FROM tasks WHERE order_id = ORDER('paid')",
     ),
     (&["nothing_is_stuck"], "UPDATE tasks SET due_at = due_at - interval '3 days' WHERE order_id = ORDER('open')"),
-    (&["nothing_is_stuck"], "UPDATE attempts SET state = 'open', ended_at = NULL WHERE order_id = ORDER('doubtful')"),
+    (
+        &["nothing_is_stuck", "open_call_is_kept"],
+        "UPDATE attempts SET state = 'open', ended_at = NULL WHERE order_id = ORDER('doubtful')",
+    ),
+    (&["open_call_is_kept"], "UPDATE tasks SET attempt_id = first_id_at(due_at) WHERE order_id = ORDER('open')"),
     (&["nothing_is_stuck"], "UPDATE deposit_feeds SET due_at = due_at - interval '3 days', leased_until = NULL"),
     (&["nothing_is_stuck"], "UPDATE receipts SET unheard = true WHERE progress = 'pending' AND order_id IS NULL"),
     (&["amounts_are_receipts"], "UPDATE orders SET amount_received = 3 WHERE trade_id = 'deposit'"),

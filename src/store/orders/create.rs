@@ -239,8 +239,8 @@ async fn write(connection: &mut PgConnection, document: &str, count: usize) -> R
             INSERT INTO events (merchant_id, event_id, event_type, order_id, sequence, body, created_at)
             SELECT merchant_id, event_id, event_type, order_id, 1, event::json, now FROM fresh
         ), t AS (
-            INSERT INTO tasks (merchant_id, order_id, work, due_at, tries, leased_until)
-            SELECT merchant_id, order_id, work, due_at, 0, leased_until FROM fresh
+            INSERT INTO tasks (merchant_id, order_id, work, due_at, tries, leased_until, attempt_id)
+            SELECT merchant_id, order_id, work, due_at, 0, leased_until, attempt_id FROM fresh
         ), a AS (
             INSERT INTO attempts (merchant_id, attempt_id, order_id, state, started_at, leased_until)
             SELECT merchant_id, attempt_id, order_id, 'open', now, leased_until FROM fresh WHERE attempt_id IS NOT NULL

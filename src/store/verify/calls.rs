@@ -36,13 +36,19 @@ pub async fn tasks(connection: &mut PgConnection, range: Range, tables: &Tables)
         r#"WITH o AS MATERIALIZED (
                SELECT o.order_id, o.trade_id, o.is_final, concat_ws('/', o.status, o.stage) AS place,
                       o.provider || ' ' || CASE o.kind WHEN 'deposit' THEN o.kind ELSE 'payout' END || ' ' || concat_ws('/', o.status, o.stage) AS named,
-                      t.work, t.leased_until, greatest(t.due_at, t.leased_until) AS since,
-                      (SELECT a.leased_until FROM attempts a WHERE a.merchant_id = $1 AND a.order_id = o.order_id AND a.state = 'open' LIMIT 1) AS call
+                      t.work, t.leased_until, greatest(t.due_at, t.leased_until) AS since, t.attempt_id AS kept_for,
+                      a.attempt_id AS open, a.leased_until AS call
                FROM orders o LEFT JOIN tasks t USING (merchant_id, order_id)
+               LEFT JOIN LATERAL (
+                   SELECT a.attempt_id, a.leased_until FROM attempts a
+                   WHERE a.merchant_id = $1 AND a.order_id = o.order_id AND a.state = 'open' LIMIT 1) a ON true
                WHERE o.merchant_id = $1 AND o.order_id > $2 AND o.order_id <= $3
            )
            SELECT 'open_order_has_task' AS "law!", trade_id AS "about!", format('it is %s, and nothing is planned for it', place) AS "found!"
            FROM o WHERE NOT is_final AND work IS NULL AND named <> ALL ($4::text[])
+           UNION ALL
+           SELECT 'open_call_is_kept', trade_id, format('its open call is %s, and its task is kept for %s', coalesce(open::text, 'none'), coalesce(kept_for::text, 'none'))
+           FROM o WHERE open IS DISTINCT FROM kept_for
            UNION ALL
            -- What was kept for a call is taken away by the next look.
            SELECT 'final_order_has_no_task', trade_id, format('it is %s, and %s is planned for it', place, work)

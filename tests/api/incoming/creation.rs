@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tillgate::sandbox::{Fault, Times};
+use sqlx::PgConnection;
+use tillgate::sandbox::{Fault, Options, Times};
 
 use super::{Payer, events, expect, round, start};
+use crate::harness::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_not_to_be_had_is_asked_for_again() {
@@ -48,6 +50,52 @@ async fn money_for_an_order_without_an_address_counts_and_is_looked_for_before_i
     expect(&app, &[("d-2", "succeeded 2/2 exact")]).await;
     app.everything_is_found().await;
     app.finish().await;
+}
+
+/// What settled the deposit did not see the call that was being opened in that moment, and took its task away: a process that died
+/// in that call left it open for ever. The fault campaign has found it (seed 44).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_that_is_paid_while_its_address_is_asked_for_again_leaves_no_call_open() {
+    let app = TestApp::start_hicoin(Options::default(), &[("TILLGATE__TIMING__PROVIDER_TIMEOUT", "10s")], &json!({})).await;
+    let ada = Payer::new(&app, "ada").await;
+    app.sandbox.inject("getDepositAddress", None, Fault::LoseBefore, Times::Count(1));
+    assert_eq!(ada.ask("d-1", "2").await.text("status"), "created");
+    ada.pay("2");
+    app.advance(Duration::from_mins(1));
+    let mut gate = app.database().await;
+    let sql = "SELECT pg_advisory_lock(1);
+               CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+               CREATE TRIGGER wait AFTER INSERT ON attempts FOR EACH ROW EXECUTE FUNCTION wait();";
+    sqlx::raw_sql(sql).execute(&mut gate).await.expect("a gate");
+    app.sandbox.inject("getDepositAddress", None, Fault::HangBefore, Times::Count(1));
+    let meanwhile = async {
+        waiting(&mut gate, 1).await;
+        let open = async {
+            waiting(&mut gate, 2).await;
+            sqlx::raw_sql("SELECT pg_advisory_unlock(1)").execute(&mut gate).await.expect("the gate opens");
+        };
+        futures_util::future::join(app.read_feeds(), open).await;
+        expect(&app, &[("d-1", "succeeded 2/2 exact")]).await;
+        app.sandbox.wait_for_held(1).await;
+        // For all that the others know, that process is dead.
+        app.advance(Duration::from_mins(10));
+        app.settle_down().await;
+        assert_eq!((app.attempts("d-1").await, app.count("tasks").await), (vec!["unknown".to_owned(), "unknown".to_owned()], 0));
+        app.sandbox.release();
+    };
+    futures_util::future::join(app.submit(), meanwhile).await;
+    app.finish().await;
+}
+
+/// Returns when so many statements wait for locks.
+async fn waiting(database: &mut PgConnection, count: i64) {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let found = async {
+        while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *database).await.expect("a count") < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), found).await.expect("statements that wait");
 }
 
 #[tokio::test(flavor = "multi_thread")]
