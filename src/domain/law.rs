@@ -93,11 +93,7 @@ impl Law {
             Self::StepHasOneEvent | Self::EventHasItsStep => "I12",
             Self::CallHasItsAttempt | Self::OneOpenAttempt => "I2",
             Self::DoubtsHaveCalls => "I4",
-            Self::ReviewSaysWhy
-            | Self::OpenOrderHasTask
-            | Self::FinalOrderHasNoTask
-            | Self::OpenCallIsKept
-            | Self::NothingIsStuck => "I18",
+            Self::ReviewSaysWhy | Self::OpenOrderHasTask | Self::FinalOrderHasNoTask | Self::OpenCallIsKept | Self::NothingIsStuck => "I18",
             Self::AmountsAreReceipts | Self::PaidIsSettled | Self::MovementIsOneReceipt => "I8",
             Self::PayoutCountsWhatItMoved | Self::OrderIsBooked | Self::ReceiptIsBooked | Self::BookedIsKnown | Self::BalancesAddUp => {
                 "I11"

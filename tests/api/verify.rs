@@ -133,10 +133,7 @@ const BREAKS: &[Break] = &[
         "UPDATE tasks SET order_id = ORDER('paid'), work = 'expire', lane = NULL, leased_until = NULL WHERE order_id = ORDER('open'); INSERT INTO tasks SELECT merchant_id, ORDER('open'), work, due_at, tries, absent_since, absent_last, leased_until, lane FROM tasks WHERE order_id = ORDER('paid')",
     ),
     (&["nothing_is_stuck"], "UPDATE tasks SET due_at = due_at - interval '3 days' WHERE order_id = ORDER('open')"),
-    (
-        &["nothing_is_stuck", "open_call_is_kept"],
-        "UPDATE attempts SET state = 'open', ended_at = NULL WHERE order_id = ORDER('doubtful')",
-    ),
+    (&["nothing_is_stuck", "open_call_is_kept"], "UPDATE attempts SET state = 'open', ended_at = NULL WHERE order_id = ORDER('doubtful')"),
     (&["open_call_is_kept"], "UPDATE tasks SET attempt_id = first_id_at(due_at) WHERE order_id = ORDER('open')"),
     (&["nothing_is_stuck"], "UPDATE deposit_feeds SET due_at = due_at - interval '3 days', leased_until = NULL"),
     (&["nothing_is_stuck"], "UPDATE receipts SET unheard = true WHERE progress = 'pending' AND order_id IS NULL"),
