@@ -36,6 +36,7 @@ mod report_command;
 mod rolling_webhooks;
 mod stop;
 mod talk;
+mod time;
 mod told;
 mod verify_command;
 mod webhook_command;
