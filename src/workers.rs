@@ -15,6 +15,8 @@ use crate::flows::{Context, coins, feed, forget, link, poll, reconcile, retentio
 
 /// How often a loop looks when nobody wakes it.
 const PERIOD: Duration = Duration::from_millis(500);
+/// Who is woken again and again looks once in this time: what has come meanwhile is taken together.
+const REST: Duration = Duration::from_millis(20);
 /// How often links and lists of coins are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// How often it is looked whether both sides are to be compared.
@@ -101,13 +103,14 @@ pub fn start(context: &Arc<Context>, tracker: &TaskTracker, stop: &CancellationT
     }));
 }
 
-/// Runs `step` at once, then each time the period is over or somebody wakes it, until the stop.
+/// Runs `step` at once, then each time the period is over or somebody wakes it, after a rest, until the stop.
 async fn run_every<F, S>(period: Duration, notify: Arc<Notify>, stop: CancellationToken, step: S)
 where
     F: Future<Output = Result<usize, FlowError>> + Send + 'static,
     S: Fn() -> F,
 {
     while !stop.is_cancelled() {
+        let rested = tokio::time::Instant::now() + REST;
         // A step of its own task: a panic in it ends the step, not the loop.
         match tokio::spawn(step()).await {
             Ok(Ok(_)) => {}
@@ -116,7 +119,7 @@ where
         }
         tokio::select! {
             () = stop.cancelled() => {}
-            () = notify.notified() => {}
+            () = async { notify.notified().await; tokio::time::sleep_until(rested).await } => {}
             () = tokio::time::sleep(period) => {}
         }
     }

@@ -108,6 +108,10 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// No statement but those of migrations has a reason to read a whole table, nor to be compiled. Postgres thinks so where its statistics
+/// are of a table that was empty: a queue at night, a month that begins. A plan of then is kept, and reads all of it once it is full.
+const BY_INDEX: [(&str, &str); 2] = [("enable_seqscan", "off"), ("jit", "off")];
+
 /// SQLSTATEs that say nothing of the statement: try again.
 fn is_passing(code: Option<&str>) -> bool {
     const READ_ONLY: &str = "25006";
@@ -134,7 +138,7 @@ impl Db {
                     Ok(true)
                 })
             })
-            .connect_lazy_with(options.application_name("tillgate"));
+            .connect_lazy_with(options.application_name("tillgate").options(BY_INDEX));
         let connections = Connections::new(pool, acquire_timeout);
         let creations = orders::creations(connections.clone(), acquire_timeout);
         let records = record::records(connections.clone(), acquire_timeout);
@@ -149,7 +153,10 @@ impl Db {
 
     /// Brings the schema up to this program's. Safe to run by several processes at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATIONS.run(self.connections.pool()).await.map_err(|error| StoreError::Schema(error.to_string()))
+        let failed = |error: &dyn std::fmt::Display| StoreError::Schema(error.to_string());
+        let mut connection = self.connections.pool().acquire().await.map_err(|error| failed(&error))?.detach();
+        connection.execute("SET enable_seqscan = on").await.map_err(|error| failed(&error))?;
+        MIGRATIONS.run(&mut connection).await.map_err(|error| failed(&error))
     }
 
     /// Says no to a schema that is older or newer than this program.

@@ -280,9 +280,15 @@ async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<
         ), d AS (
             -- While another attempt is open, the task stays with whoever keeps it: a crash must not leave it open for ever. The
             -- row itself says so: it is read anew when it was changed meanwhile, the table of attempts would not be.
-            DELETE FROM tasks t USING here i
-            WHERE i.remove_task AND t.merchant_id = i.merchant_id AND t.order_id = i.order_id
-              AND (t.attempt_id IS NULL OR t.attempt_id = i.ended_id)
+            -- One by one over their keys: to a planner whose statistics are of a night without orders it looks as good to read all
+            -- tasks. What somebody takes in this moment is left to him: he finds that there is nothing to do.
+            DELETE FROM tasks t
+            USING (SELECT k.at FROM here i CROSS JOIN LATERAL (
+                       SELECT t.ctid AS at FROM tasks t
+                       WHERE t.merchant_id = i.merchant_id AND t.order_id = i.order_id AND (t.attempt_id IS NULL OR t.attempt_id = i.ended_id)
+                       LIMIT 1 FOR UPDATE) k
+                   WHERE i.remove_task) done
+            WHERE t.ctid = done.at
         ), t AS (
             INSERT INTO tasks (merchant_id, order_id, work, lane, due_at, tries, absent_since, absent_last, leased_until, attempt_id)
             SELECT merchant_id, order_id, work, lane, due_at, tries, absent_since, absent_last, leased_until, opened_id

@@ -185,6 +185,8 @@ async fn write(connection: &mut PgConnection, document: &str) -> Result<Vec<Writ
                 SELECT m.now, n.at FROM mine m CROSS JOIN LATERAL (
                     SELECT q.merchant_id, q.endpoint_id, q.object_id, q.ctid AS at FROM webhook_queue q
                     WHERE (q.merchant_id, q.endpoint_id, q.object_id, q.place) > (m.merchant_id, m.endpoint_id, m.object_id, m.place)
+                      -- What has gone from the queue is in its index for a while: no further than this object's end.
+                      AND (q.merchant_id, q.endpoint_id, q.object_id) <= (m.merchant_id, m.endpoint_id, m.object_id)
                     ORDER BY q.merchant_id, q.endpoint_id, q.object_id, q.place LIMIT 1) n
                 WHERE m.again IS NULL AND n.merchant_id = m.merchant_id AND n.endpoint_id = m.endpoint_id AND n.object_id = m.object_id
             ) b

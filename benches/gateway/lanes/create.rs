@@ -108,7 +108,9 @@ async fn compare(
             let outcome = closed(&house.api(), *connections, numbers, Until::Time(time), make).await?.must_be_good()?;
             let side = Side::of(&outcome, meter.stop());
             numbers += 10_000_000;
-            if round > 0 {
+            if round == 0 {
+                house.know_tables().await?;
+            } else {
                 to_own.add(side, own_side);
                 to_bare.add(side, bare_side);
             }

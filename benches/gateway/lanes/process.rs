@@ -72,6 +72,7 @@ pub async fn latency(rig: &Rig) -> anyhow::Result<Lane> {
     house.serve("all", &[]).await?;
     house.link_ada().await?;
     closed(&house.api(), 8, 0, Until::Count(300), &deposits("warm")).await?.must_be_good()?;
+    house.know_tables().await?;
     for operation in ["pre_pay", "get_active_coins"] {
         house.wallet("POST", "faults", &json!({ "operation": operation, "fault": { "delay": 50 }, "times": "forever" })).await?;
     }

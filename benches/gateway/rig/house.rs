@@ -164,6 +164,12 @@ impl<'r> House<'r> {
         self.rig.server.run(&self.database, sql).await
     }
 
+    /// Has the planner know what its tables are like by now. Autovacuum sees to that within a minute; whoever measures for seconds, in
+    /// a database that was empty a moment ago, would measure plans for empty tables.
+    pub async fn know_tables(&self) -> anyhow::Result<()> {
+        self.run("ANALYZE").await
+    }
+
     /// One number from its database.
     pub async fn number(&self, sql: &str) -> anyhow::Result<i64> {
         self.rig.server.number(&self.database, sql).await
