@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -109,8 +110,10 @@ where
     F: Future<Output = Result<usize, FlowError>> + Send + 'static,
     S: Fn() -> F,
 {
+    let mut rest = tokio::time::interval(REST);
+    rest.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !stop.is_cancelled() {
-        let rested = tokio::time::Instant::now() + REST;
+        rest.tick().await;
         // A step of its own task: a panic in it ends the step, not the loop.
         match tokio::spawn(step()).await {
             Ok(Ok(_)) => {}
@@ -119,7 +122,7 @@ where
         }
         tokio::select! {
             () = stop.cancelled() => {}
-            () = async { notify.notified().await; tokio::time::sleep_until(rested).await } => {}
+            () = notify.notified() => {}
             () = tokio::time::sleep(period) => {}
         }
     }

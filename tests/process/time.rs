@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use tillgate::domain::clock::Clock;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -30,7 +31,7 @@ async fn shift_time(database: &str, behind: Duration) {
 
 /// How far the API, which creates an order, and the worker, which ends it, are behind this machine.
 async fn behind(house: &House, trade_id: &str) -> [time::Duration; 2] {
-    let began = OffsetDateTime::now_utc();
+    let began = Clock::system().now();
     house.payout(trade_id).await;
     house.comes_to(trade_id, &["succeeded"]).await;
     let order = house.get(&format!("/v1/payouts/{trade_id}")).await;
