@@ -26,8 +26,7 @@ async fn set(house: &House, endpoint: &Endpoint, status: &str) {
 /// What the endpoint answered to the first step of the first order, try by try.
 async fn statuses_of_first(house: &House) -> Value {
     let all = house.get("/v1/webhook_deliveries?limit=100").await;
-    let first =
-        all.body["data"].as_array().expect("a list").iter().rfind(|one| one["trade_id"] == "one").expect("its delivery");
+    let first = all.body["data"].as_array().expect("a list").iter().rfind(|one| one["trade_id"] == "one").expect("its delivery");
     first["attempts"].as_array().expect("attempts").iter().map(|one| one["status"].clone()).collect()
 }
 
