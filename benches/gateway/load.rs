@@ -149,13 +149,19 @@ impl Client {
     }
 }
 
+/// So many connections.
+async fn connect(target: &Target, count: usize) -> anyhow::Result<Vec<Client>> {
+    let mut clients = Vec::new();
+    for number in 0..count {
+        clients.push(Client::connect(target, number).await?);
+    }
+    Ok(clients)
+}
+
 /// Each of these connections sends its next request when the last was answered. Numbers begin at `first`.
 pub async fn closed(target: &Target, connections: usize, first: u64, until: Until, make: &Maker) -> anyhow::Result<Outcome> {
     let next = Arc::new(AtomicU64::new(first));
-    let mut clients = Vec::new();
-    for number in 0..connections {
-        clients.push(Client::connect(target, number).await?);
-    }
+    let clients = connect(target, connections).await?;
     let begin = Instant::now();
     let mut running = JoinSet::new();
     for mut client in clients {
@@ -183,10 +189,7 @@ pub async fn closed(target: &Target, connections: usize, first: u64, until: Unti
 /// Requests leave at this rate. What has to wait for a connection, because all of them wait for answers, has waited since its time.
 pub async fn open(target: &Target, connections: usize, (rate, time): (u64, Duration), first: u64, make: &Maker) -> anyhow::Result<Outcome> {
     let next = Arc::new(AtomicU64::new(0));
-    let mut clients = Vec::new();
-    for number in 0..connections {
-        clients.push(Client::connect(target, number).await?);
-    }
+    let clients = connect(target, connections).await?;
     let begin = Instant::now();
     let mut running = JoinSet::new();
     for mut client in clients {

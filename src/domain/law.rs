@@ -42,7 +42,7 @@ pub enum Law {
     OpenOrderHasTask,
     /// A final order has none.
     FinalOrderHasNoTask,
-    /// The task of an order is kept for its open call, as long as there is one.
+    /// An order's task is kept for its open call.
     OpenCallIsKept,
     /// What is due is worked on.
     NothingIsStuck,

@@ -285,7 +285,11 @@ async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<
             DELETE FROM tasks t
             USING (SELECT k.at FROM here i CROSS JOIN LATERAL (
                        SELECT t.ctid AS at FROM tasks t
-                       WHERE t.merchant_id = i.merchant_id AND t.order_id = i.order_id AND (t.attempt_id IS NULL OR t.attempt_id = i.ended_id)
+                       WHERE t.merchant_id = i.merchant_id AND t.order_id = i.order_id
+                         AND (t.attempt_id IS NULL OR t.attempt_id = i.ended_id
+                              -- Seen to have ended, which is for good; one that is not seen may just have been opened.
+                              OR EXISTS (SELECT FROM attempts a
+                                         WHERE a.merchant_id = t.merchant_id AND a.attempt_id = t.attempt_id AND a.state <> 'open'))
                        LIMIT 1 FOR UPDATE) k
                    WHERE i.remove_task) done
             WHERE t.ctid = done.at

@@ -108,6 +108,23 @@ async fn a_lie_about_a_deposit_of_two_announcements_is_not_believed() {
     app.finish().await;
 }
 
+/// Its call ended in the moment in which a worker took its task, and the task stayed, kept for that call, for ever (seed 51).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_kept_for_a_call_that_has_ended_is_taken_away() {
+    let app = TestApp::start().await;
+    app.link_ada().await;
+    app.payout("p-1").await;
+    app.settle_down().await;
+    app.callbacks().await;
+    assert_eq!((app.place("payouts", "p-1").await.as_str(), app.count("tasks").await), ("succeeded", 0));
+    let sql = "INSERT INTO tasks (merchant_id, order_id, work, due_at, tries, attempt_id)
+               SELECT merchant_id, order_id, 'submit', ended_at, 0, attempt_id FROM attempts";
+    sqlx::raw_sql(sql).execute(&mut app.database().await).await.expect("a task that was left");
+    app.settle_down().await;
+    assert_eq!(app.count("tasks").await, 0);
+    app.finish().await;
+}
+
 /// A machine that was ahead kept what it had taken from the others for as long.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_asked_goes_by_the_time_of_the_database() {

@@ -134,7 +134,10 @@ const BREAKS: &[Break] = &[
     ),
     (&["nothing_is_stuck"], "UPDATE tasks SET due_at = due_at - interval '3 days' WHERE order_id = ORDER('open')"),
     (&["nothing_is_stuck", "open_call_is_kept"], "UPDATE attempts SET state = 'open', ended_at = NULL WHERE order_id = ORDER('doubtful')"),
-    (&["open_call_is_kept"], "UPDATE tasks SET attempt_id = first_id_at(due_at) WHERE order_id = ORDER('open')"),
+    (
+        &["open_call_is_kept"],
+        "INSERT INTO attempts (merchant_id, attempt_id, order_id, state, started_at, leased_until) SELECT merchant_id, first_id_at(now()), order_id, 'open', now(), now() + interval '1 h' FROM orders WHERE trade_id = 'doubtful'",
+    ),
     (&["nothing_is_stuck"], "UPDATE deposit_feeds SET due_at = due_at - interval '3 days', leased_until = NULL"),
     (&["nothing_is_stuck"], "UPDATE receipts SET unheard = true WHERE progress = 'pending' AND order_id IS NULL"),
     (&["amounts_are_receipts"], "UPDATE orders SET amount_received = 3 WHERE trade_id = 'deposit'"),

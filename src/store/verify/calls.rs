@@ -47,8 +47,8 @@ pub async fn tasks(connection: &mut PgConnection, range: Range, tables: &Tables)
            SELECT 'open_order_has_task' AS "law!", trade_id AS "about!", format('it is %s, and nothing is planned for it', place) AS "found!"
            FROM o WHERE NOT is_final AND work IS NULL AND named <> ALL ($4::text[])
            UNION ALL
-           SELECT 'open_call_is_kept', trade_id, format('its open call is %s, and its task is kept for %s', coalesce(open::text, 'none'), coalesce(kept_for::text, 'none'))
-           FROM o WHERE open IS DISTINCT FROM kept_for
+           SELECT 'open_call_is_kept', trade_id, format('its open call is %s, and its task is kept for %s', open, coalesce(kept_for::text, 'none'))
+           FROM o WHERE open <> kept_for OR open IS NOT NULL AND kept_for IS NULL
            UNION ALL
            -- What was kept for a call is taken away by the next look.
            SELECT 'final_order_has_no_task', trade_id, format('it is %s, and %s is planned for it', place, work)

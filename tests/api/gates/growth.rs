@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
 use tillgate::app::private_postgres::{Options, PrivatePostgres};
@@ -70,9 +70,15 @@ async fn fresh_database() -> String {
     server.url(&name)
 }
 
-/// A merchant with so many payouts, of which the newest `open` are polled, and with statistics as if there were nothing.
+/// A connection to a database of a merchant with so many payouts, of which the newest `open` are polled, and with statistics as if there were nothing.
 async fn history(orders: u32, open: u32) -> PgConnection {
-    let mut database = PgConnection::connect(&fresh_database().await).await.expect("a connection");
+    PgConnection::connect(&fresh_database_with(orders, open).await).await.expect("a connection")
+}
+
+/// As [`history`]: where it is.
+async fn fresh_database_with(orders: u32, open: u32) -> String {
+    let address = fresh_database().await;
+    let mut database = PgConnection::connect(&address).await.expect("a connection");
     let seed = format!(
         "ALTER TABLE orders SET (autovacuum_enabled = false); ALTER TABLE tasks SET (autovacuum_enabled = false);
          INSERT INTO merchants VALUES ({M}, 'm', '{{}}', now());
@@ -91,7 +97,7 @@ async fn history(orders: u32, open: u32) -> PgConnection {
     // Nobody has counted since: what the planner knows is an empty table's.
     run(&mut database, "DELETE FROM pg_statistic WHERE starelid IN ('orders'::regclass, 'tasks'::regclass)").await;
     run(&mut database, "UPDATE pg_class SET reltuples = 0, relpages = 0 WHERE oid IN ('orders'::regclass, 'tasks'::regclass)").await;
-    database
+    address
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,4 +141,30 @@ async fn orders_of_a_page_are_read_one_by_one() {
     let values = format!("'{{{merchants}}}', '{{{}}}'", ids.join(","));
     let (buffers, rows) = cost(&mut database, &read, &values).await;
     assert!(buffers <= 100 * 5 && rows == 100, "{buffers} buffers and {rows} rows");
+}
+
+/// Tasks that were counted in a quiet night, when there were none, and all come in the morning.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_comes_to_its_end_for_the_same_price_however_many_are_open() {
+    let report = statement(&["WITH input AS", "remove_task boolean"]);
+    let address = fresh_database_with(20_000, 20_000).await;
+    let db = Db::open(&address.into(), 1, Duration::from_secs(30)).expect("a pool");
+    let mut database = db.get().await.expect("a connection of the gateway's");
+    let one = "00000000-0000-7000-8000-00000000abcd";
+    let order = format!(
+        "INSERT INTO orders (merchant_id, order_id, trade_id, kind, provider, status, sequence, coin, provider_coin_id, decimals, amount, tolerance,
+             amount_received, amount_confirmed, late, destination, doubts, is_final, fingerprint, created_at, updated_at)
+         VALUES ({M}, '{one}', 'one', 'payout', 'fomo', 'queued', 1, 'usdt', '5', 6, 1, 0, 0, 0, false, '{{}}', 0, false, '\\x00', now(), now());
+         INSERT INTO tasks (merchant_id, order_id, work, due_at, tries) VALUES ({M}, '{one}', 'submit', now(), 0);
+         UPDATE pg_class SET reltuples = 0, relpages = 4 WHERE oid = 'tasks'::regclass"
+    );
+    run(&mut database, &order).await;
+    let end = json!([{
+        "merchant_id": M.trim_matches('\''), "order_id": one, "sequence": 2, "changed": true, "hears": 0, "now": "2026-01-31T00:00:00Z",
+        "status": "canceled", "amount_received": "0", "amount_confirmed": "0", "late": false, "doubts": 0, "is_final": true,
+        "final_at": "2026-01-31T00:00:00Z", "channel": "merchant", "reason": "no", "event_id": "018bcfe5-6800-7000-8000-000000000001",
+        "event_type": "payout.canceled", "event": "{}", "remove_task": true,
+    }]);
+    let (buffers, rows) = cost(&mut database, &report, &format!("'{end}', '[]', false, 0")).await;
+    assert!(buffers <= 150 && rows <= 10, "{buffers} buffers and {rows} rows, of which the task and the order are two each");
 }
