@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::account::Policy;
 use super::agenda::Timing;
 use super::order::{Order, Retry};
-use super::status::{Payout, State};
+use super::status::{Deposit, Payout, State};
 
 /// What a provider can do, which decides how outcomes are learnt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +71,10 @@ impl Permit {
     }
 
     /// For a deposit's call, which only asks the provider to expect money: the customer must still
-    /// confirm, so that a repetition cannot move anything.
+    /// confirm, so that a repetition cannot move anything. Not for one that the provider is known to have: the customer
+    /// could confirm both.
     pub fn moves_nothing(order: &Order) -> Option<Self> {
-        matches!(order.state, State::Deposit(_)).then_some(Self(()))
+        (order.state == State::Deposit(Deposit::Created)).then_some(Self(()))
     }
 }
 

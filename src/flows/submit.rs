@@ -102,6 +102,10 @@ async fn pay(account: &ProviderAccount, order: &Order, call: &MoneyCall, access_
 /// Opens a deposit at the provider again, where the answer was lost or never came.
 async fn offer_again(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
     let order = write_off_lost_attempt(context, account, &order).await?.unwrap_or(order);
+    if order.state != State::Deposit(Deposit::Created) {
+        // It went on meanwhile.
+        return rewrite_task(context, account, &order, progress).await;
+    }
     let now = context.clock.now();
     let end = deadline(&order, &context.timing, now);
     if now >= end {

@@ -6,10 +6,11 @@ use serde_json::json;
 use tillgate::app;
 use tillgate::domain::clock::Clock;
 use tillgate::flows::time;
+use tillgate::http::auth::TrustedProxies;
 use tillgate::sandbox::{Fault, Options, Times};
 
 use crate::evidence::with;
-use crate::harness::{TestApp, free_port, fresh_database, settings};
+use crate::harness::{TestApp, free_port, fresh_database, settings, waiting};
 
 /// Longer than a deposit waits for its payment, with the grace for the callback.
 const TOO_LONG: Duration = Duration::from_mins(18);
@@ -105,6 +106,42 @@ async fn a_lie_about_a_deposit_of_two_announcements_is_not_believed() {
     app.live(TOO_LONG, Duration::from_mins(1), false).await;
     assert_eq!(app.place("deposits", "d-1").await, "expired");
     assert_eq!(app.count("discrepancies WHERE kind = 'forged_callback'").await, 1);
+    app.finish().await;
+}
+
+/// It was announced again although it had gone on meanwhile, and its task was gone: where that process died, the second call stayed
+/// open for ever (seed 71). The customer could have confirmed both.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_that_goes_on_while_its_lost_call_is_written_off_is_not_announced_again() {
+    let app = TestApp::start_with(&[("TILLGATE__TIMING__PROVIDER_TIMEOUT", "10s")], &json!({})).await;
+    app.link_ada().await;
+    let other = app.replica(TrustedProxies::default());
+    app.sandbox.inject("pre_pay", Some("d-1"), Fault::HangAfter, Times::Count(1));
+    let meanwhile = async {
+        app.sandbox.wait_for_held(1).await;
+        assert_eq!(app.confirm("d-1").await, Some(1));
+        // For all that the others know, that process is dead. They and the callback come to the order at the same time.
+        app.advance(Duration::from_mins(5));
+        let mut gate = app.database().await;
+        sqlx::raw_sql("BEGIN; SELECT FROM orders FOR UPDATE").execute(&mut gate).await.expect("the order");
+        let mut eyes = app.database().await;
+        let others = async {
+            waiting(&mut eyes, 1).await;
+            let open = async {
+                waiting(&mut eyes, 2).await;
+                sqlx::raw_sql("COMMIT").execute(&mut gate).await.expect("it is free again");
+            };
+            futures_util::future::join(other.submit(), open).await;
+        };
+        let (told, ()) = futures_util::future::join(app.callbacks(), others).await;
+        assert_eq!(told, [200]);
+        app.settle_down().await;
+        assert_eq!((app.place("deposits", "d-1").await.as_str(), app.sandbox.calls("pre_pay")), ("succeeded", 1));
+        assert_eq!((app.attempts("d-1").await, app.count("tasks").await), (vec!["unknown".to_owned()], 0));
+        app.sandbox.release();
+    };
+    futures_util::future::join(app.deposit("d-1"), meanwhile).await;
+    other.stop().await;
     app.finish().await;
 }
 

@@ -514,3 +514,14 @@ pub async fn check_law(app: &TestApp) {
     nothing_is_broken(&breaches);
     check_waiting(&mut app.database().await).await;
 }
+
+/// Returns when so many statements wait for locks.
+pub async fn waiting(database: &mut PgConnection, count: i64) {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let found = async {
+        while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *database).await.expect("a count") < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), found).await.expect("statements that wait");
+}

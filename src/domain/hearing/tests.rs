@@ -146,6 +146,7 @@ fn after(order: &Order, reports: &[Report]) -> Order {
     reports.iter().fold(order.clone(), |order, report| heard(&order, report).order)
 }
 
+const CREATED: State = State::Deposit(Deposit::Created);
 const AWAITING: State = State::Deposit(Deposit::AwaitingPayment);
 const VERIFYING: State = State::Deposit(Deposit::Verifying);
 const EXPIRED: State = State::Deposit(Deposit::Expired);
@@ -235,7 +236,7 @@ fn a_fee_that_comes_later_is_filled_in_without_a_change_of_status() {
 
 #[test]
 fn a_refusal_of_the_second_call_says_nothing_of_the_first_that_is_in_doubt() {
-    let second = heard(&at(UNKNOWN), &report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(AWAITING)).unwrap()))).order;
+    let second = heard(&at(UNKNOWN), &report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(CREATED)).unwrap()))).order;
     assert_eq!((second.state, second.doubts), (SUBMITTING, 1));
     let refused = heard(&second, &answer(refused())).order;
     assert_eq!((refused.state, refused.doubts, refused.failure), (UNKNOWN, 1, None));
@@ -377,7 +378,7 @@ fn it_takes_two_keys_to_send_again_what_may_have_been_paid_and_that_once() {
     let agreed = heard(&asked, &decided(Decision::Retry, "bob", false)).order;
     assert_eq!((agreed.state, agreed.doubts, agreed.doubt_since), (UNKNOWN, 1, Some(agreed.updated_at)));
     assert!(agreed.retry.as_ref().unwrap().is_granted());
-    let sent = heard(&agreed, &report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(AWAITING)).unwrap()))).order;
+    let sent = heard(&agreed, &report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(CREATED)).unwrap()))).order;
     assert_eq!((sent.state, sent.retry.as_ref(), sent.doubts), (SUBMITTING, None, 1));
     let refused = heard(&sent, &answer(refused())).order;
     assert_eq!((refused.state, refused.retry), (UNKNOWN, None), "a refusal says nothing of the earlier call");

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::PgConnection;
 use tillgate::sandbox::{Fault, Options, Times};
 
 use super::{Payer, events, expect, round, start};
-use crate::harness::TestApp;
+use crate::harness::{TestApp, waiting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_not_to_be_had_is_asked_for_again() {
@@ -85,17 +84,6 @@ async fn a_deposit_that_is_paid_while_its_address_is_asked_for_again_leaves_no_c
     };
     futures_util::future::join(app.submit(), meanwhile).await;
     app.finish().await;
-}
-
-/// Returns when so many statements wait for locks.
-async fn waiting(database: &mut PgConnection, count: i64) {
-    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let found = async {
-        while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *database).await.expect("a count") < count {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), found).await.expect("statements that wait");
 }
 
 #[tokio::test(flavor = "multi_thread")]

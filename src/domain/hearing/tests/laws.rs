@@ -186,7 +186,7 @@ impl Play {
             Call::NotSent => not_sent(),
         };
         self.moved |= call == Call::Arrived;
-        self.hear(&report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(AWAITING)).unwrap())));
+        self.hear(&report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(CREATED)).unwrap())));
         self.open = Some((call, hearing, outcome));
     }
 
@@ -300,7 +300,7 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
 fn any_report() -> impl Strategy<Value = Report> {
     let records = (select(vec![Channel::Lookup, Channel::Callback, Channel::Browser]), any::<bool>(), any_record());
     let decisions = select(vec![Decision::Confirm, Decision::Reject, Decision::Retry, Decision::Approve]);
-    let attempt = report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(AWAITING)).unwrap()));
+    let attempt = report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(CREATED)).unwrap()));
     prop_oneof![
         4 => records.prop_map(|(channel, proven, record)| report(channel, proven || channel == Channel::Lookup, Says::Record(record))),
         3 => (any_outcome(), any::<bool>()).prop_map(|(outcome, late)| report(Channel::Answer, true, Says::Answer { outcome, late })),
@@ -390,7 +390,7 @@ proptest! {
             }
             prop_assert_eq!(order.retry.as_ref().is_some_and(crate::domain::order::Retry::is_granted), !absent);
             if sends {
-                let attempt = report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(AWAITING)).unwrap()));
+                let attempt = report(Channel::Gateway, true, Says::Attempt(Permit::moves_nothing(&at(CREATED)).unwrap()));
                 order = hear_at(&order, &attempt, &Policy::default(), hours).order;
                 prop_assert!(order.retry.is_none(), "an agreement is used up by the call");
                 order = hear_at(&order, &answer(lost()), &Policy::default(), hours).order;
