@@ -64,20 +64,27 @@ async fn control(bug: Bug, server: &Server) -> Result<String, String> {
     verdict
 }
 
-/// Whether the judge sees it, and nothing without it.
+/// Whether the judge sees it, and nothing without it. Whether a fault meets the moment that it is for is chance, and the schedules
+/// are short: what was not seen is played with the next seed, while there is time.
 async fn seen(bug: Bug, server: &Server) -> Result<String, String> {
     let (coverage, sum, clock) = (Coverage::default(), Tally::default(), Clock::system());
     let name = <&str>::from(bug).trim_start_matches("planted.");
-    let clean = play(script(bug), server, &coverage, &sum).await;
-    if !clean.broken.is_empty() {
-        return Err(format!("{name:<28} without the bug: {}", clean.broken.join("; ")));
+    let mut time = Duration::ZERO;
+    for turn in 0.. {
+        let script = Script { seed: script(bug).seed + turn, ..script(bug) };
+        let clean = play(script.clone(), server, &coverage, &sum).await;
+        if !clean.broken.is_empty() {
+            return Err(format!("{name:<28} without the bug: {}", clean.broken.join("; ")));
+        }
+        let began = clock.instant();
+        let outcome = play(Script { bug: Some(bug), ..script }, server, &coverage, &sum).await;
+        time += clock.instant().saturating_duration_since(began);
+        match outcome.broken.first() {
+            Some(first) if time <= WITHIN => return Ok(format!("{name:<28} seen in {:>2} s: {first}", time.as_secs())),
+            Some(_) => return Err(format!("{name:<28} was seen after {} s only", time.as_secs())),
+            None if time > WITHIN => break,
+            None => {}
+        }
     }
-    let began = clock.instant();
-    let outcome = play(Script { bug: Some(bug), ..script(bug) }, server, &coverage, &sum).await;
-    let time = clock.instant().saturating_duration_since(began);
-    match outcome.broken.first() {
-        None => Err(format!("{name:<28} was not seen")),
-        Some(_) if time > WITHIN => Err(format!("{name:<28} was seen after {} s only", time.as_secs())),
-        Some(first) => Ok(format!("{name:<28} seen in {:>2} s: {first}", time.as_secs())),
-    }
+    Err(format!("{name:<28} was not seen"))
 }
