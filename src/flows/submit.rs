@@ -102,10 +102,8 @@ async fn pay(account: &ProviderAccount, order: &Order, call: &MoneyCall, access_
 /// Opens a deposit at the provider again, where the answer was lost or never came.
 async fn offer_again(context: &Context, account: &ProviderAccount, order: Order, progress: Progress) -> Result<(), FlowError> {
     let order = write_off_lost_attempt(context, account, &order).await?.unwrap_or(order);
-    if order.state != State::Deposit(Deposit::Created) {
-        // It went on meanwhile.
-        return rewrite_task(context, account, &order, progress).await;
-    }
+    // It may have gone on meanwhile: then there is no permit.
+    let Some(permit) = Permit::moves_nothing(&order) else { return rewrite_task(context, account, &order, progress).await };
     let now = context.clock.now();
     let end = deadline(&order, &context.timing, now);
     if now >= end {
@@ -115,7 +113,6 @@ async fn offer_again(context: &Context, account: &ProviderAccount, order: Order,
             false => rewrite_task(context, account, &order, progress.tried()).await,
         };
     }
-    let Some(permit) = Permit::moves_nothing(&order) else { return rewrite_task(context, account, &order, progress).await };
     if account.wallet.users.is_some() || account.wallet.web_deposits.is_some() {
         let Some((order, attempt, deadline)) = claim(context, account, order, permit, progress).await? else { return Ok(()) };
         if account.wallet.web_deposits.is_some() {

@@ -8,8 +8,8 @@ use crate::house::{At, Gateway, House, Plan};
 use crate::moments::{kill, side_by_side, stop};
 
 /// The process that is killed has time to come to its moment.
-/// A question that hangs must not end before what it is about is locked, however slow the machine is.
 const LEASE: (&str, &str) = ("TILLGATE__TIMING__LEASE", "9s");
+/// A question that hangs outlives the time until what it is about is locked, on a slow machine as well.
 const PROVIDER_TIMEOUT: (&str, &str) = ("TILLGATE__TIMING__PROVIDER_TIMEOUT", "8s");
 
 /// What the page that is being read says.
