@@ -204,11 +204,15 @@ async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<
                 finding_id uuid, finding_kind text, ours jsonb, theirs jsonb, finding_digest bytea, finding_event_id uuid, finding_event text,
                 entry json)
         ), held AS (
+            -- Who changes an order, or opens or ends a call about it, does so alone. (Who has nothing new to tell writes nothing to it.)
             -- Always in the same order, so that two pages never wait for each other.
             -- One by one over their keys, whatever the statistics say of the table.
-            SELECT o.order_id FROM (SELECT * FROM input WHERE changed ORDER BY order_id) i CROSS JOIN LATERAL (
+            SELECT o.order_id FROM (
+                SELECT merchant_id, order_id, CASE WHEN changed THEN sequence - 1 ELSE sequence END AS sequence FROM input
+                WHERE changed OR opened_id IS NOT NULL OR ended_id IS NOT NULL ORDER BY order_id
+            ) i CROSS JOIN LATERAL (
                 SELECT o.order_id FROM orders o
-                WHERE o.merchant_id = i.merchant_id AND o.order_id = i.order_id AND o.sequence = i.sequence - 1 FOR NO KEY UPDATE OF o
+                WHERE o.merchant_id = i.merchant_id AND o.order_id = i.order_id AND o.sequence = i.sequence FOR NO KEY UPDATE OF o
             ) o
         ), found AS (
             SELECT h.*, r.at
@@ -232,7 +236,8 @@ async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<
             SELECT i.* FROM input i
             WHERE CASE
                 WHEN i.born IS NOT NULL THEN true
-                WHEN i.changed THEN EXISTS (SELECT FROM held WHERE held.order_id = i.order_id)
+                WHEN i.changed OR i.opened_id IS NOT NULL OR i.ended_id IS NOT NULL THEN
+                    EXISTS (SELECT FROM held WHERE held.order_id = i.order_id)
                 ELSE EXISTS (SELECT FROM orders o
                              WHERE o.merchant_id = i.merchant_id AND o.order_id = i.order_id AND o.sequence = i.sequence)
             END AND i.hears = (SELECT count(*) FROM kept k WHERE k.order_id = i.order_id)
@@ -285,7 +290,7 @@ async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<
             DELETE FROM tasks t
             USING (SELECT k.at FROM here i CROSS JOIN LATERAL (
                        SELECT t.ctid AS at FROM tasks t
-                       WHERE t.merchant_id = i.merchant_id AND t.order_id = i.order_id
+                       WHERE t.merchant_id = i.merchant_id AND t.order_id = i.order_id AND t.sequence <= i.sequence
                          AND (t.attempt_id IS NULL OR t.attempt_id = i.ended_id
                               -- Seen to have ended, which is for good; one that is not seen may just have been opened.
                               OR EXISTS (SELECT FROM attempts a
@@ -294,15 +299,26 @@ async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<
                    WHERE i.remove_task) done
             WHERE t.ctid = done.at
         ), t AS (
-            INSERT INTO tasks (merchant_id, order_id, work, lane, due_at, tries, absent_since, absent_last, leased_until, attempt_id)
-            SELECT merchant_id, order_id, work, lane, due_at, tries, absent_since, absent_last, leased_until, opened_id
-            FROM here WHERE work IS NOT NULL
+            INSERT INTO tasks (
+                merchant_id, order_id, sequence, work, lane, due_at, tries, absent_since, absent_last, leased_until, attempt_id)
+            SELECT merchant_id, order_id, sequence, work, lane, due_at, tries, absent_since, absent_last, leased_until, opened_id
+            FROM here WHERE work IS NOT NULL AND (changed OR born IS NOT NULL)
             ON CONFLICT ON CONSTRAINT an_open_order_has_one_task DO UPDATE SET
-                work = excluded.work, lane = excluded.lane, due_at = excluded.due_at, tries = excluded.tries,
+                sequence = excluded.sequence, work = excluded.work, lane = excluded.lane, due_at = excluded.due_at, tries = excluded.tries,
                 absent_since = excluded.absent_since, absent_last = excluded.absent_last, leased_until = excluded.leased_until,
                 attempt_id = coalesce(excluded.attempt_id, nullif(
                     tasks.attempt_id,
                     (SELECT i.ended_id FROM here i WHERE i.merchant_id = tasks.merchant_id AND i.order_id = tasks.order_id)))
+        ), u AS (
+            -- The order may change in this moment: who changes it has the last word on its task, and where none is left, none comes back.
+            UPDATE tasks t SET
+                sequence = i.sequence, work = i.work, lane = i.lane, due_at = i.due_at, tries = i.tries,
+                absent_since = i.absent_since, absent_last = i.absent_last, leased_until = i.leased_until,
+                attempt_id = coalesce(i.opened_id, nullif(t.attempt_id, i.ended_id))
+            FROM here i CROSS JOIN LATERAL (
+                SELECT t.ctid AS at FROM tasks t
+                WHERE t.merchant_id = i.merchant_id AND t.order_id = i.order_id AND t.sequence <= i.sequence LIMIT 1 FOR UPDATE) k
+            WHERE i.work IS NOT NULL AND NOT i.changed AND i.born IS NULL AND t.ctid = k.at
         ), m AS (
             INSERT INTO receipts (
                 merchant_id, receipt_id, provider, provider_receipt_id, order_id, customer, coin, provider_coin_id, amount, fee, progress,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tillgate::domain::audit::By;
-use tillgate::sandbox::Fault;
+use tillgate::sandbox::{Fault, Times};
 
 use super::{SHOP, everything, link_ada, open, start, start_with};
-use crate::harness::{ADA, TestApp};
+use crate::harness::{ADA, TestApp, waiting};
 
 const WEB: &str = r#"{"flow":"web"}"#;
 
@@ -171,6 +171,38 @@ async fn payouts_by_the_page_are_paid_at_most_once_and_never_sent_again() {
         assert_eq!(app.sandbox.calls_for("web_pay_user", trade_id), 1, "{trade_id}");
     }
     assert!(!everything(&app).await.contains("access_token"), "a token's name came into the database with its value");
+    app.finish().await;
+}
+
+/// What put the payout off did not see that it was canceled in that moment, and brought its task back. The fault campaign has found it
+/// (seed 102, by an answer that came late).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_that_is_canceled_while_it_is_put_off_has_nothing_left_to_be_done() {
+    let app = start_with(&[("TILLGATE__TIMING__PROVIDER_TIMEOUT", "10s")], &web(&json!({}))).await;
+    link_ada(&app).await;
+    let wish = json!({ "trade_id": "p-1", "provider": "fomo", "coin": "usdt", "amount": "10", "destination": { "type": "fomo_user", "user_id": ADA } });
+    assert_eq!(app.post("/v1/payouts", &wish).await.status, 201);
+    // Ada's token has ended, and there is no other to be had.
+    app.advance(Duration::from_mins(70));
+    app.sandbox.inject("refresh", None, Fault::HangBefore, Times::Count(1));
+    let mut gate = app.database().await;
+    let sql = "SELECT pg_advisory_lock(1);
+               CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+               CREATE TRIGGER wait AFTER INSERT ON steps FOR EACH ROW EXECUTE FUNCTION wait();";
+    sqlx::raw_sql(sql).execute(&mut gate).await.expect("a gate");
+    let meanwhile = async {
+        app.sandbox.wait_for_held(1).await;
+        let open = async {
+            waiting(&mut gate, 1).await;
+            app.sandbox.release();
+            waiting(&mut gate, 2).await;
+            sqlx::raw_sql("SELECT pg_advisory_unlock(1)").execute(&mut gate).await.expect("the gate opens");
+        };
+        let (canceled, ()) = futures_util::future::join(app.post("/v1/payouts/p-1/cancel", &json!({})), open).await;
+        assert_eq!((canceled.status, canceled.text("status")), (200, "canceled"), "{}", canceled.body);
+    };
+    futures_util::future::join(app.submit(), meanwhile).await;
+    assert_eq!((app.count("tasks").await, app.sandbox.calls("web_pay_user")), (0, 0));
     app.finish().await;
 }
 
