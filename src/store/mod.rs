@@ -110,7 +110,8 @@ impl From<sqlx::Error> for StoreError {
 
 /// No statement but those of migrations has a reason to read a whole table, nor to be compiled. Postgres thinks so where its statistics
 /// are of a table that was empty: a queue at night, a month that begins. A plan of then is kept, and reads all of it once it is full.
-const BY_INDEX: [(&str, &str); 2] = [("enable_seqscan", "off"), ("jit", "off")];
+/// And none has a plan that is better for some values than for others: each is planned once, and not for each page of a list anew.
+const BY_INDEX: [(&str, &str); 3] = [("enable_seqscan", "off"), ("jit", "off"), ("plan_cache_mode", "force_generic_plan")];
 
 /// SQLSTATEs that say nothing of the statement: try again.
 fn is_passing(code: Option<&str>) -> bool {

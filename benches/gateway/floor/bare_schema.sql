@@ -8,7 +8,7 @@ CREATE INDEX IF NOT EXISTS bare_orders_4 ON bare.orders (merchant_id, customer, 
 CREATE INDEX IF NOT EXISTS bare_orders_5 ON bare.orders (merchant_id, customer, provider_coin_id) WHERE kind = 'deposit' AND NOT is_final;
 CREATE TABLE IF NOT EXISTS bare.events (LIKE public.events INCLUDING DEFAULTS);
 CREATE UNIQUE INDEX IF NOT EXISTS bare_events_1 ON bare.events (merchant_id, event_id);
-CREATE TABLE IF NOT EXISTS bare.tasks (LIKE public.tasks);
+CREATE TABLE IF NOT EXISTS bare.tasks (LIKE public.tasks INCLUDING DEFAULTS);
 CREATE UNIQUE INDEX IF NOT EXISTS bare_tasks_1 ON bare.tasks (merchant_id, order_id);
 -- The floor of a commit.
 CREATE TABLE IF NOT EXISTS bare.one (id bigint NOT NULL);
