@@ -179,3 +179,29 @@ async fn an_order_comes_to_its_end_for_the_same_price_however_many_are_open() {
         }
     }
 }
+
+/// A queue that nobody has counted: what comes next of an object stands in the index of the queue's order, and nowhere else in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_try_is_written_down_for_the_same_price_however_much_is_queued() {
+    let tries = statement(&["WITH input AS", "webhook_attempts", "success boolean"]);
+    let address = fresh_database_with(1, 0).await;
+    let db = Db::open(&address.into(), 1, Duration::from_secs(30)).expect("a pool");
+    let mut database = db.get().await.expect("a connection of the gateway's");
+    let queue = format!(
+        "ALTER TABLE webhook_queue SET (autovacuum_enabled = false);
+         INSERT INTO webhook_queue (merchant_id, endpoint_id, object_id, place, delivery_id, event_id, due_at)
+         SELECT {M}, {M}, md5((n / 4)::text)::uuid, n % 4 + 1, md5('d' || n)::uuid, md5('e' || n)::uuid, now() FROM generate_series(0, 3999) n"
+    );
+    run(&mut database, &queue).await;
+    let delivery: String =
+        sqlx::query_scalar("SELECT delivery_id::text FROM webhook_queue WHERE object_id = md5('500')::uuid AND place = 1")
+            .fetch_one(&mut *database)
+            .await
+            .expect("a delivery");
+    let told = json!([{
+        "merchant_id": M.trim_matches('\''), "delivery_id": delivery, "fence": 0, "sent": true, "now": "2026-01-31T00:00:00Z",
+        "state": "delivered", "success": true, "gone": false, "status": 200, "latency_ms": 1,
+    }]);
+    let (buffers, rows) = cost(&mut database, &tries, &format!("'{told}', 5")).await;
+    assert!(buffers <= 60 && rows <= 10, "{buffers} buffers and {rows} rows, of which the queue's are two, read a few times each");
+}
