@@ -163,8 +163,7 @@ async fn write(connection: &mut PgConnection, document: &str) -> Result<Vec<Writ
                 WITH ORDINALITY AS t(merchant_id, delivery_id, fence, sent, now, state, again, success, gone, hold, status, latency_ms,
                                      answer, failure, nth)
         ), kept AS MATERIALIZED (
-            -- By the delivery, for which one index alone will do, in the order of the rows. By the primary key the planner may err:
-            -- see the heads of a claim.
+            -- By the delivery, for which one index alone will do, in the order of the rows.
             SELECT i.*, q.endpoint_id, q.object_id, q.place, q.at
             FROM input i CROSS JOIN LATERAL (
                 SELECT q.endpoint_id, q.object_id, q.place, q.ctid AS at FROM webhook_queue q
@@ -183,12 +182,11 @@ async fn write(connection: &mut PgConnection, document: &str) -> Result<Vec<Writ
             UPDATE webhook_queue q SET due_at = b.now
             FROM (
                 SELECT m.now, n.at FROM mine m CROSS JOIN LATERAL (
-                    SELECT q.merchant_id, q.endpoint_id, q.object_id, q.ctid AS at FROM webhook_queue q
-                    WHERE (q.merchant_id, q.endpoint_id, q.object_id, q.place) > (m.merchant_id, m.endpoint_id, m.object_id, m.place)
-                      -- What has gone from the queue is in its index for a while: no further than this object's end.
-                      AND (q.merchant_id, q.endpoint_id, q.object_id) <= (m.merchant_id, m.endpoint_id, m.object_id)
-                    ORDER BY q.merchant_id, q.endpoint_id, q.object_id, q.place LIMIT 1) n
-                WHERE m.again IS NULL AND n.merchant_id = m.merchant_id AND n.endpoint_id = m.endpoint_id AND n.object_id = m.object_id
+                    -- As the heads of a claim: by the object alone.
+                    SELECT q.ctid AS at FROM webhook_queue q
+                    WHERE q.object_id = m.object_id AND q.endpoint_id = m.endpoint_id AND q.place > m.place
+                    ORDER BY q.place LIMIT 1) n
+                WHERE m.again IS NULL
             ) b
             WHERE q.ctid = b.at AND q.due_at > b.now AND q.leased_until IS NULL AND q.tries = 0
         ), d AS (

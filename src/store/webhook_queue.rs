@@ -112,12 +112,11 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Taken
             FROM sharing s CROSS JOIN LATERAL (
                 SELECT q.ctid AS at, q.place, q.due_at, h.at AS head_at, h.place AS head, h.due_at AS head_due
                 FROM webhook_queue q CROSS JOIN LATERAL (
-                    -- The first row at or behind this object's: one of this object's, for `q` is there. Said like this, only the
-                    -- primary key will do. By three equalities another index looks as good to a planner whose statistics are of an
-                    -- empty queue, and reads all that waits for the endpoint, for each row.
+                    -- By the object alone, which is of one merchant: an index that begins with the merchant looks as good to a planner
+                    -- whose statistics are of an empty queue, and reads all that waits for the endpoint, for each row.
                     SELECT o.ctid AS at, o.place, o.due_at, o.leased_until FROM webhook_queue o
-                    WHERE (o.merchant_id, o.endpoint_id, o.object_id) >= (q.merchant_id, q.endpoint_id, q.object_id)
-                    ORDER BY o.merchant_id, o.endpoint_id, o.object_id, o.place LIMIT 1) h
+                    WHERE o.object_id = q.object_id AND o.endpoint_id = q.endpoint_id
+                    ORDER BY o.place LIMIT 1) h
                 WHERE q.merchant_id = s.merchant_id AND q.endpoint_id = s.endpoint_id AND q.due_at <= $1
                   -- What waits behind one that is on its way will not wait for long, and must not take the others' places here.
                   AND (h.place = q.place OR h.leased_until IS NULL OR h.leased_until <= $1)
