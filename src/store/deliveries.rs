@@ -239,7 +239,7 @@ async fn reopen(
              FROM d JOIN events e ON e.merchant_id = d.merchant_id AND e.event_id = d.event_id
              -- Always in the same order, so that two of us never wait for each other.
              ORDER BY 3, 4
-             ON CONFLICT ON CONSTRAINT an_object_has_one_delivery_of_a_place DO UPDATE SET due_at = $6, tries = 0
+             ON CONFLICT ON CONSTRAINT a_delivery_is_queued_once DO UPDATE SET due_at = $6, tries = 0
                  WHERE webhook_queue.leased_until IS NULL OR webhook_queue.leased_until <= $6
          )
          SELECT count(*) AS "reopened!" FROM d"#,

@@ -192,7 +192,7 @@ pub async fn outbox(rig: &Rig) -> anyhow::Result<Lane> {
     Ok(lane)
 }
 
-/// Deliveries that were made long ago.
+/// Deliveries that were made earlier in the month. (Older ones than there are months for would keep housekeeping busy.)
 async fn delivered(house: &House<'_>, count: u64) -> anyhow::Result<()> {
     house
         .run(&format!(
@@ -200,7 +200,8 @@ async fn delivered(house: &House<'_>, count: u64) -> anyhow::Result<()> {
              INSERT INTO webhook_deliveries (merchant_id, delivery_id, endpoint_id, event_id, event_type, order_id, state, attempts, created_at, finished_at)
              SELECT n.merchant_id, delivery_id_of(e.id, n.endpoint_id), n.endpoint_id, e.id, 'payout.succeeded', e.id, 'delivered', 1, now(), now()
              FROM (SELECT * FROM webhook_endpoints LIMIT 1) n,
-                  LATERAL (SELECT ('018bcfe56800' || lpad(to_hex(s), 20, '0'))::uuid AS id FROM generate_series(1, {count}) s) e"
+                  LATERAL (SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(s), 19, '0'))::uuid AS id
+                          FROM generate_series(1, {count}) s) e"
         ))
         .await?;
     house.run("VACUUM ANALYZE webhook_deliveries").await
