@@ -171,11 +171,19 @@ async fn read_again(context: &Context, order: &Order) -> Result<Order, FlowError
     found.ok_or_else(|| FlowError::Internal("an order has disappeared".to_owned()))
 }
 
-/// Somebody else wrote meanwhile: perhaps they gave this report's attempt up as unknown.
+/// Somebody else wrote meanwhile: perhaps they gave this report's attempt up as unknown. Or this report gives up an attempt whose
+/// answer has come now: then it was not lost, and there is nothing to say.
 async fn given_up(context: &Context, change: &mut Change) -> Result<(), FlowError> {
     let (Some(attempt), Says::Answer { late, .. }) = (change.notes.ends, &mut change.report.says) else { return Ok(()) };
     let attempts = timeline::attempts(&mut *context.db.get().await?, change.order.merchant_id, change.order.id).await?;
-    *late = attempts.iter().any(|row| row.attempt_id == attempt.0 && row.state == "unknown");
+    match attempts.iter().find(|row| row.attempt_id == attempt.0).map(|row| row.state.as_str()) {
+        Some("open") | None => *late = false,
+        Some("unknown") => *late = true,
+        Some(_) => {
+            change.report.says = Says::Nothing;
+            change.notes = Notes::default();
+        }
+    }
     Ok(())
 }
 

@@ -5,9 +5,17 @@ use std::time::Duration;
 use serde_json::json;
 use tillgate::app;
 use tillgate::domain::clock::Clock;
+use tillgate::domain::ids::{AttemptId, MerchantId, OrderId};
+use tillgate::domain::order::{Order, Provider};
+use tillgate::domain::recovery::Progress;
+use tillgate::domain::report::{Channel, Outcome, Report, Says};
+use tillgate::domain::status::{Payout, State};
+use tillgate::flows::settle::{Notes, settle};
+use tillgate::flows::tenant::tenant;
 use tillgate::flows::time;
 use tillgate::http::auth::TrustedProxies;
 use tillgate::sandbox::{Fault, Options, Times};
+use tillgate::store::orders;
 
 use crate::evidence::with;
 use crate::harness::{TestApp, free_port, fresh_database, settings, waiting};
@@ -142,6 +150,34 @@ async fn a_deposit_that_goes_on_while_its_lost_call_is_written_off_is_not_announ
     };
     futures_util::future::join(app.deposit("d-1"), meanwhile).await;
     other.stop().await;
+    app.finish().await;
+}
+
+/// It was written off in the moment in which its answer was written down, by which nothing had been sent: the payout was queued again,
+/// and in doubt, so that nobody dared to send it, for ever. The fault campaign has found it (seed 226).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_answer_comes_while_it_is_written_off_was_not_lost() {
+    let app = TestApp::start().await;
+    app.link_ada().await;
+    // FOMO refuses our signature: nothing is sent.
+    app.sandbox.inject("pay_user", Some("p-1"), Fault::Code(7), Times::Count(1));
+    app.payout("p-1").await;
+    app.submit().await;
+    let mut database = app.database().await;
+    let (merchant, order, attempt) =
+        sqlx::query_as("SELECT merchant_id, order_id, attempt_id FROM attempts").fetch_one(&mut database).await.expect("a call");
+    let now = orders::by_id(&mut database, MerchantId(merchant), OrderId(order)).await.expect("a read").expect("an order");
+    // Somebody has read it while the call was open, and takes it for lost.
+    let before = Order { sequence: now.sequence - 1, state: State::Payout(Payout::Submitting), ..now };
+    let says = Says::Answer { outcome: Outcome::Unknown("it was lost".to_owned()), late: false };
+    let lost = Report { channel: Channel::Gateway, proven: true, says, evidence: None };
+    let notes = Notes { ends: Some(AttemptId(attempt)), progress: Some(Progress::default()), opens: None };
+    let tenant = tenant(&app.context, MerchantId(merchant)).await.expect("the merchant");
+    let settled = settle(&app.context, tenant.account(Provider::Fomo).expect("an account"), before, lost, notes).await.expect("a word");
+    assert_eq!((settled.changed, settled.order.doubts, app.attempts("p-1").await), (false, 0, vec!["misconfigured".to_owned()]));
+    app.advance(Duration::from_mins(1));
+    app.submit().await;
+    assert_eq!((app.place("payouts", "p-1").await.as_str(), app.sandbox.executions("p-1")), ("succeeded", 1));
     app.finish().await;
 }
 

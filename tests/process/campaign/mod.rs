@@ -175,10 +175,10 @@ async fn a_storm_pays_nothing_twice_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a quarter of an hour: make campaign"]
+#[ignore = "half an hour: make campaign"]
 async fn a_long_storm_pays_nothing_twice_and_loses_nothing() {
     let orders = usize::try_from(number("TILLGATE_ORDERS", 2000)).expect("a number");
-    storm("campaign", number("TILLGATE_SEED", 1), number("TILLGATE_ROUNDS", 13), orders, &LONG).await;
+    storm("campaign", number("TILLGATE_SEED", 1), number("TILLGATE_ROUNDS", 18), orders, &LONG).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
