@@ -183,10 +183,10 @@ async fn write(connection: &mut PgConnection, document: &str) -> Result<Vec<Writ
             FROM (
                 SELECT m.now, n.at FROM mine m CROSS JOIN LATERAL (
                     -- As the heads of a claim: by the object alone.
-                    SELECT q.ctid AS at FROM webhook_queue q
+                    SELECT q.merchant_id, q.ctid AS at FROM webhook_queue q
                     WHERE q.object_id = m.object_id AND q.endpoint_id = m.endpoint_id AND q.place > m.place
                     ORDER BY q.place LIMIT 1) n
-                WHERE m.again IS NULL
+                WHERE m.again IS NULL AND n.merchant_id = m.merchant_id
             ) b
             WHERE q.ctid = b.at AND q.due_at > b.now AND q.leased_until IS NULL AND q.tries = 0
         ), d AS (

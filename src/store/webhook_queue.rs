@@ -114,10 +114,10 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Taken
                 FROM webhook_queue q CROSS JOIN LATERAL (
                     -- By the object alone, which is of one merchant: an index that begins with the merchant looks as good to a planner
                     -- whose statistics are of an empty queue, and reads all that waits for the endpoint, for each row.
-                    SELECT o.ctid AS at, o.place, o.due_at, o.leased_until FROM webhook_queue o
+                    SELECT o.merchant_id, o.ctid AS at, o.place, o.due_at, o.leased_until FROM webhook_queue o
                     WHERE o.object_id = q.object_id AND o.endpoint_id = q.endpoint_id
                     ORDER BY o.place LIMIT 1) h
-                WHERE q.merchant_id = s.merchant_id AND q.endpoint_id = s.endpoint_id AND q.due_at <= $1
+                WHERE q.merchant_id = s.merchant_id AND q.endpoint_id = s.endpoint_id AND q.due_at <= $1 AND h.merchant_id = q.merchant_id
                   -- What waits behind one that is on its way will not wait for long, and must not take the others' places here.
                   AND (h.place = q.place OR h.leased_until IS NULL OR h.leased_until <= $1)
                 ORDER BY q.due_at, q.place
