@@ -54,6 +54,9 @@ pub struct Database {
     /// How long a request waits for a connection.
     #[serde(deserialize_with = "duration")]
     pub acquire_timeout: Duration,
+    /// How long a statement takes at most; then the connection is given up, and its outcome is unknown.
+    #[serde(deserialize_with = "duration")]
+    pub statement_timeout: Duration,
 }
 
 /// `[server]`

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::config::Settings;
+use crate::config::{Database, Settings};
 use crate::domain::agenda::Timing;
 use crate::domain::clock::Clock;
 use crate::flows::reconcile::Habits;
@@ -25,7 +25,7 @@ use crate::http::auth::TrustedProxies;
 use crate::http::management::Health;
 use crate::http::{self, Door};
 use crate::providers::http::ProviderHttp;
-use crate::store::Db;
+use crate::store::{Db, Limits};
 use crate::vault::Vault;
 use crate::webhooks::{Networks, Sender};
 use crate::workers;
@@ -39,6 +39,11 @@ pub enum Role {
     Api,
     /// Work only.
     Worker,
+}
+
+/// What a process allows itself of the database, from the settings.
+pub fn limits(settings: &Database) -> Limits {
+    Limits { connections: settings.max_connections, acquire: settings.acquire_timeout, statement: settings.statement_timeout }
 }
 
 /// What every flow works with, from the settings. Connects to nothing yet.
@@ -57,8 +62,7 @@ pub fn context(settings: &Settings, clock: Clock) -> anyhow::Result<Context> {
     let keep_events = keep_events(settings)?;
     let allowed = Networks::new(settings.webhooks.allowed_networks.clone());
     Ok(Context {
-        db: Db::open(settings.database_url()?, settings.database.max_connections, settings.database.acquire_timeout)
-            .context("configuration key database.url")?,
+        db: Db::open(settings.database_url()?, limits(&settings.database)).context("configuration key database.url")?,
         vault: vault(settings)?,
         http: ProviderHttp::new(timing.provider_timeout, clock.clone())?,
         sender: Sender::new(allowed.clone()),

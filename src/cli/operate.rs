@@ -17,6 +17,7 @@ use crate::flows::audit;
 use crate::flows::capability::notice_url;
 use crate::flows::setup::{self, KeyWish};
 use crate::flows::tenant::Scope;
+use crate::store::{Db, Limits};
 use crate::telemetry;
 
 /// Runs the gateway until it is told to stop.
@@ -53,7 +54,7 @@ impl Signals {
 
 /// Brings the schema up to this program's.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let db = crate::store::Db::open(settings.database_url()?, 1, settings.database.acquire_timeout)?;
+    let db = Db::open(settings.database_url()?, Limits { connections: 1, ..app::limits(&settings.database) })?;
     db.migrate().await.context("the schema could not be brought up to date")?;
     db.check_schema().await?;
     println!("The schema is up to date.");

@@ -10,11 +10,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::operate::Signals;
+use crate::app::limits;
 use crate::config::Settings;
 use crate::domain::clock::Clock;
 use crate::domain::law::Breach;
 use crate::flows::verify::{self, GRACE, Seen, Verified, Wish};
-use crate::store::Db;
+use crate::store::{Db, Limits};
 
 /// A broken law ends the program with this code.
 const BROKEN: u8 = 3;
@@ -34,7 +35,7 @@ pub struct VerifyArgs {
 /// broken, and with 1 if it could not look to the end.
 pub async fn run(settings: &Settings, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     // One connection for the pages, and one for the audit log.
-    let db = Db::open(settings.database_url()?, 2, settings.database.acquire_timeout)?;
+    let db = Db::open(settings.database_url()?, Limits { connections: 2, ..limits(&settings.database) })?;
     db.check_schema().await?;
     let (stop, mut signals) = (CancellationToken::new(), Signals::new()?);
     let token = stop.clone();

@@ -56,7 +56,7 @@ pub struct Verified {
 pub async fn verify(db: &Db, wish: &Wish, stop: &CancellationToken, mut see: impl FnMut(Seen<'_>)) -> Result<Option<Verified>, FlowError> {
     let mut reader = verify::reader(db).await?;
     let tables = Tables::new(wish.stuck_before);
-    let all = accounts::merchants(&mut reader).await?;
+    let all = accounts::merchants(&mut *db.get().await?).await?;
     let wanted: Vec<_> = all.into_iter().filter(|row| wish.merchant.as_ref().is_none_or(|name| *name == row.name)).collect();
     if wanted.is_empty() && wish.merchant.is_some() {
         return Ok(None);

@@ -13,7 +13,7 @@ use super::{Home, detached};
 use crate::flows::Context;
 
 /// After this many failures in a row to reach the database the process asks to be restarted: a pool
-/// can lose its permits to connections whose peer has vanished, and never gets them back.
+/// that cannot get a connection for so long may have lost count of them.
 const PATIENCE: u32 = 30;
 
 /// What the probes look at.

@@ -1,10 +1,10 @@
 //! `merchants`, `provider_accounts` and `coin_lists`.
 
 use serde_json::Value;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::rows::parsed;
+use super::session::Session;
 use super::{StoreError, audit};
 use crate::domain::audit::Entry;
 use crate::domain::ids::MerchantId;
@@ -23,7 +23,7 @@ pub struct MerchantRow {
 
 /// Writes a merchant, or what changed of it; `entry` tells of it, if anything did. Gives the id that it has.
 pub async fn put_merchant(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     new_id: MerchantId,
     name: &str,
     return_origins: &[String],
@@ -60,21 +60,21 @@ pub async fn put_merchant(
 }
 
 /// The merchant with this name.
-pub async fn merchant_by_name(connection: &mut PgConnection, name: &str) -> Result<Option<MerchantRow>, StoreError> {
+pub async fn merchant_by_name(connection: &mut Session, name: &str) -> Result<Option<MerchantRow>, StoreError> {
     let row =
         sqlx::query!("SELECT merchant_id, name, return_origins FROM merchants WHERE name = $1", name).fetch_optional(connection).await?;
     Ok(row.map(|row| MerchantRow { id: MerchantId(row.merchant_id), name: row.name, return_origins: row.return_origins }))
 }
 
 /// Origins that a merchant's browsers may be sent back to.
-pub async fn return_origins(connection: &mut PgConnection, merchant: MerchantId) -> Result<Vec<String>, StoreError> {
+pub async fn return_origins(connection: &mut Session, merchant: MerchantId) -> Result<Vec<String>, StoreError> {
     let row =
         sqlx::query_scalar!("SELECT return_origins FROM merchants WHERE merchant_id = $1", merchant.0).fetch_optional(connection).await?;
     Ok(row.unwrap_or_default())
 }
 
 /// All merchants, by name.
-pub async fn merchants(connection: &mut PgConnection) -> Result<Vec<MerchantRow>, StoreError> {
+pub async fn merchants(connection: &mut Session) -> Result<Vec<MerchantRow>, StoreError> {
     let rows = sqlx::query!("SELECT merchant_id, name, return_origins FROM merchants ORDER BY name").fetch_all(connection).await?;
     Ok(rows
         .into_iter()
@@ -94,7 +94,7 @@ pub struct AccountRow {
 }
 
 /// The provider accounts of a merchant.
-pub async fn accounts(connection: &mut PgConnection, merchant: MerchantId) -> Result<Vec<AccountRow>, StoreError> {
+pub async fn accounts(connection: &mut Session, merchant: MerchantId) -> Result<Vec<AccountRow>, StoreError> {
     let rows =
         sqlx::query!("SELECT provider, sealed, disabled_at FROM provider_accounts WHERE merchant_id = $1 ORDER BY provider", merchant.0)
             .fetch_all(connection)
@@ -109,7 +109,7 @@ pub async fn accounts(connection: &mut PgConnection, merchant: MerchantId) -> Re
 
 /// Writes a provider account and opens it to orders.
 pub async fn put_account(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     provider: Provider,
     sealed: &[u8],
@@ -136,7 +136,7 @@ pub async fn put_account(
 
 /// Closes a provider account to new orders; what is open goes on.
 pub async fn disable_account(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     provider: Provider,
     now: OffsetDateTime,
@@ -160,7 +160,7 @@ pub async fn disable_account(
 
 /// The last good list of coins, and when it was fetched.
 pub async fn coin_list(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     provider: Provider,
 ) -> Result<Option<(Value, OffsetDateTime)>, StoreError> {
@@ -173,7 +173,7 @@ pub async fn coin_list(
 
 /// Keeps a list of coins for the time when the provider is down.
 pub async fn put_coin_list(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     provider: Provider,
     coins: &Value,
@@ -193,7 +193,7 @@ pub async fn put_coin_list(
 }
 
 /// How many orders at an account still wait for something.
-pub async fn open_orders(connection: &mut PgConnection, merchant: MerchantId, provider: Provider) -> Result<i64, StoreError> {
+pub async fn open_orders(connection: &mut Session, merchant: MerchantId, provider: Provider) -> Result<i64, StoreError> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM tasks JOIN orders USING (merchant_id, order_id)
            WHERE tasks.merchant_id = $1 AND orders.provider = $2"#,
@@ -207,7 +207,7 @@ pub async fn open_orders(connection: &mut PgConnection, merchant: MerchantId, pr
 
 /// Accounts that take orders at these providers and whose list of coins is missing or older than that.
 pub async fn stale_coin_lists(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     providers: &[String],
     fetched_before: OffsetDateTime,
     limit: i64,

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::StoreError;
+use super::session::Session;
 use crate::domain::audit::{Chain, Entry, Row};
 use crate::domain::ids::MerchantId;
 
@@ -66,7 +67,7 @@ impl AuditRow {
 }
 
 /// Rows after this position, oldest first, at most `limit`.
-pub async fn after(connection: &mut PgConnection, merchant: MerchantId, position: i64, limit: i64) -> Result<Vec<Row>, StoreError> {
+pub async fn after(connection: &mut Session, merchant: MerchantId, position: i64, limit: i64) -> Result<Vec<Row>, StoreError> {
     let rows = sqlx::query_as!(
         AuditRow,
         r#"SELECT position, at, actor_kind, actor_id, actor_name, action, subject_type, subject_id, before::text, after::text,
@@ -82,7 +83,7 @@ pub async fn after(connection: &mut PgConnection, merchant: MerchantId, position
 }
 
 /// The head of a merchant's log; that of an empty one where there is none.
-pub async fn head(connection: &mut PgConnection, merchant: MerchantId) -> Result<Chain, StoreError> {
+pub async fn head(connection: &mut Session, merchant: MerchantId) -> Result<Chain, StoreError> {
     let row = sqlx::query!("SELECT position, hash FROM audit_heads WHERE merchant_id = $1", merchant.0).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(Chain::default()) };
     let hash = row.hash.try_into().map_err(|_| StoreError::Unreadable("the head of an audit log is no hash".to_owned()))?;
@@ -103,7 +104,7 @@ pub struct Filter {
 }
 
 /// Rows of a merchant's log, newest first, at most `limit`.
-pub async fn list(connection: &mut PgConnection, merchant: MerchantId, filter: &Filter, limit: i64) -> Result<Vec<Row>, StoreError> {
+pub async fn list(connection: &mut Session, merchant: MerchantId, filter: &Filter, limit: i64) -> Result<Vec<Row>, StoreError> {
     let rows = sqlx::query_as!(
         AuditRow,
         r#"SELECT position, at, actor_kind, actor_id, actor_name, action, subject_type, subject_id, before::text, after::text,

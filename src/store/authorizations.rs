@@ -1,10 +1,10 @@
 //! `youliao_authorizations`: what Youliao was asked, and what became of it.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::StoreError;
 use super::rows::parsed;
+use super::session::Session;
 use crate::domain::authorization::Status;
 use crate::domain::ids::{AuthorizationId, MerchantId};
 use crate::domain::money::Amount;
@@ -42,7 +42,7 @@ pub struct NewAuthorization<'a> {
 }
 
 /// Writes an authorisation down before the call.
-pub async fn insert(connection: &mut PgConnection, new: &NewAuthorization<'_>) -> Result<(), StoreError> {
+pub async fn insert(connection: &mut Session, new: &NewAuthorization<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO youliao_authorizations (merchant_id, authorization_id, status, mobile_tag, identity_tag, mobile_last_four,
              identity_last_four, name_masked, amount, created_at)
@@ -64,7 +64,7 @@ pub async fn insert(connection: &mut PgConnection, new: &NewAuthorization<'_>) -
 
 /// Writes down what the answer says: granted or refused.
 pub async fn answer(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     id: AuthorizationId,
     status: Status,
@@ -85,7 +85,7 @@ pub async fn answer(
 
 /// Authorisations of a merchant, newest first.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     starting_after: Option<AuthorizationId>,
     limit: i64,

@@ -1,9 +1,9 @@
 //! `customers`, `wallet_users` and `deposit_addresses`: the accounts that wallets keep for our customers.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::rows::parsed;
+use super::session::Session;
 use super::{StoreError, audit};
 use crate::domain::audit::Entry;
 use crate::domain::ids::{CustomerId, MerchantId};
@@ -60,12 +60,7 @@ pub enum Registration {
 }
 
 /// Writes an account of a customer, and the customer where it is new, or nothing.
-pub async fn register(
-    connection: &mut PgConnection,
-    new: &NewUser<'_>,
-    now: OffsetDateTime,
-    entry: &Entry,
-) -> Result<Registration, StoreError> {
+pub async fn register(connection: &mut Session, new: &NewUser<'_>, now: OffsetDateTime, entry: &Entry) -> Result<Registration, StoreError> {
     let tags: Vec<Vec<u8>> = new.contact_tags.iter().map(|tag| tag.to_vec()).collect();
     let done = sqlx::query!(
         r#"
@@ -105,11 +100,7 @@ pub async fn register(
 }
 
 /// A customer with its accounts. `None` if it is not registered.
-pub async fn customer(
-    connection: &mut PgConnection,
-    merchant: MerchantId,
-    customer: &CustomerId,
-) -> Result<Option<CustomerRow>, StoreError> {
+pub async fn customer(connection: &mut Session, merchant: MerchantId, customer: &CustomerId) -> Result<Option<CustomerRow>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT c.contact_tag, c.created_at, u.provider AS "provider?", u.provider_user AS "provider_user?", u.created_at AS "registered_at?"
            FROM customers c LEFT JOIN wallet_users u USING (merchant_id, customer)
@@ -133,7 +124,7 @@ pub async fn customer(
 
 /// The provider's id of the user whom it keeps for a customer. `None` if the customer is not registered there.
 pub async fn user(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     customer: &CustomerId,
     provider: Provider,
@@ -167,7 +158,7 @@ pub struct AddressRow {
 /// Remembers where a registered customer pays a coin in. What was remembered before stays.
 #[expect(clippy::too_many_arguments, reason = "all of them are the row, and each has a type or a name of its own")]
 pub async fn remember_address(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     customer: &CustomerId,
     provider: Provider,
@@ -194,7 +185,7 @@ pub async fn remember_address(
 }
 
 /// The addresses of a customer that are remembered, by provider and coin.
-pub async fn addresses(connection: &mut PgConnection, merchant: MerchantId, customer: &CustomerId) -> Result<Vec<AddressRow>, StoreError> {
+pub async fn addresses(connection: &mut Session, merchant: MerchantId, customer: &CustomerId) -> Result<Vec<AddressRow>, StoreError> {
     let rows = sqlx::query!(
         "SELECT provider, coin, provider_coin_id, address, created_at FROM deposit_addresses
          WHERE merchant_id = $1 AND customer = $2 ORDER BY provider, coin, provider_coin_id",
@@ -218,7 +209,7 @@ pub async fn addresses(connection: &mut PgConnection, merchant: MerchantId, cust
 
 /// The address of a customer for one coin, if it is remembered.
 pub async fn address(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     customer: &CustomerId,
     provider: Provider,

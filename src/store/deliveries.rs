@@ -4,6 +4,7 @@ use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::session::{LONG, Session, within};
 use super::{StoreError, audit};
 use crate::domain::audit::Entry;
 use crate::domain::delivery::DeliveryState;
@@ -63,12 +64,7 @@ pub struct Filter {
 }
 
 /// Deliveries, newest first, at most `limit`.
-pub async fn list(
-    connection: &mut PgConnection,
-    merchant: MerchantId,
-    filter: &Filter,
-    limit: i64,
-) -> Result<Vec<DeliveryRow>, StoreError> {
+pub async fn list(connection: &mut Session, merchant: MerchantId, filter: &Filter, limit: i64) -> Result<Vec<DeliveryRow>, StoreError> {
     let rows = sqlx::query_as!(
         DeliveryRow,
         r#"SELECT d.delivery_id, d.endpoint_id, d.event_id, d.event_type, o.trade_id AS "trade_id?", d.state, d.created_at, d.finished_at,
@@ -92,7 +88,7 @@ pub async fn list(
 }
 
 /// One delivery.
-pub async fn get(connection: &mut PgConnection, merchant: MerchantId, delivery: DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
+pub async fn get(connection: &mut Session, merchant: MerchantId, delivery: DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
     let row = sqlx::query_as!(
         DeliveryRow,
         r#"SELECT d.delivery_id, d.endpoint_id, d.event_id, d.event_type, o.trade_id AS "trade_id?", d.state, d.created_at, d.finished_at,
@@ -111,7 +107,7 @@ pub async fn get(connection: &mut PgConnection, merchant: MerchantId, delivery: 
 
 /// The id of the delivery of an event to an endpoint. `None` if there is none.
 pub async fn id_of(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     event: EventId,
     endpoint: EndpointId,
@@ -128,7 +124,7 @@ pub async fn id_of(
 }
 
 /// The deliveries of an order's events, first to last. The newest 200.
-pub async fn of_order(connection: &mut PgConnection, merchant: MerchantId, order: OrderId) -> Result<Vec<DeliveryRow>, StoreError> {
+pub async fn of_order(connection: &mut Session, merchant: MerchantId, order: OrderId) -> Result<Vec<DeliveryRow>, StoreError> {
     let mut rows = sqlx::query_as!(
         DeliveryRow,
         r#"SELECT d.delivery_id, d.endpoint_id, d.event_id, d.event_type, NULL::text AS trade_id, d.state, d.created_at, d.finished_at,
@@ -150,7 +146,7 @@ pub async fn of_order(connection: &mut PgConnection, merchant: MerchantId, order
 }
 
 /// The tries of these deliveries, first to last.
-pub async fn attempts(connection: &mut PgConnection, merchant: MerchantId, deliveries: &[Uuid]) -> Result<Vec<AttemptRow>, StoreError> {
+pub async fn attempts(connection: &mut Session, merchant: MerchantId, deliveries: &[Uuid]) -> Result<Vec<AttemptRow>, StoreError> {
     let rows = sqlx::query_as!(
         AttemptRow,
         "SELECT delivery_id, number, status, latency_ms, answer, failure, at FROM webhook_attempts
@@ -165,20 +161,23 @@ pub async fn attempts(connection: &mut PgConnection, merchant: MerchantId, deliv
 
 /// Sends a delivery again that is finished, at once. `false` if it is not in one of these states.
 pub async fn resend(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     (endpoint, one): (EndpointId, DeliveryId),
     states: &[DeliveryState],
     now: OffsetDateTime,
     entry: &Entry,
 ) -> Result<bool, StoreError> {
-    let mut transaction = connection.begin().await?;
-    let reopened = reopen(&mut transaction, merchant, (endpoint, Some(one)), states, None, now).await?;
-    if reopened > 0 {
-        audit::insert(&mut transaction, entry).await?;
-    }
-    transaction.commit().await?;
-    Ok(reopened > 0)
+    within(connection.limit(), async {
+        let mut transaction = connection.unhurried().begin().await?;
+        let reopened = reopen(&mut transaction, merchant, (endpoint, Some(one)), states, None, now).await?;
+        if reopened > 0 {
+            audit::insert(&mut transaction, entry).await?;
+        }
+        transaction.commit().await?;
+        Ok(reopened > 0)
+    })
+    .await
 }
 
 /// Which deliveries an endpoint gets again.
@@ -194,21 +193,24 @@ pub struct Again<'a> {
 
 /// Sends past events to an endpoint again, and says so in the audit log: all of it or nothing. Gives their number.
 pub async fn replay(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     endpoint: EndpointId,
     again: Again<'_>,
     now: OffsetDateTime,
     entry: impl FnOnce(i64) -> Entry,
 ) -> Result<i64, StoreError> {
-    let mut transaction = connection.begin().await?;
-    let mut count = reopen(&mut transaction, merchant, (endpoint, None), again.states, again.since, now).await?;
-    if let Some(since) = again.handed_since {
-        count += hand_past_events(&mut transaction, merchant, endpoint, since, now).await?;
-    }
-    audit::insert(&mut transaction, &entry(count)).await?;
-    transaction.commit().await?;
-    Ok(count)
+    within(LONG, async {
+        let mut transaction = connection.unhurried().begin().await?;
+        let mut count = reopen(&mut transaction, merchant, (endpoint, None), again.states, again.since, now).await?;
+        if let Some(since) = again.handed_since {
+            count += hand_past_events(&mut transaction, merchant, endpoint, since, now).await?;
+        }
+        audit::insert(&mut transaction, &entry(count)).await?;
+        transaction.commit().await?;
+        Ok(count)
+    })
+    .await
 }
 
 /// Sends deliveries again: this one, or all to the endpoint that are in one of these states and whose event was written at

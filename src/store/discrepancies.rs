@@ -1,9 +1,9 @@
 //! `discrepancies`: where two sides disagree.
 
 use serde_json::Value;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::session::Session;
 use super::{StoreError, audit};
 use crate::domain::audit::Entry;
 use crate::domain::ids::{DiscrepancyId, EventId, MerchantId};
@@ -42,7 +42,7 @@ pub struct DiscrepancyRow {
 
 /// Discrepancies of a merchant, newest first; open ones, resolved ones or all.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     open: Option<bool>,
     starting_after: Option<DiscrepancyId>,
@@ -68,7 +68,7 @@ pub async fn list(
 }
 
 /// One discrepancy.
-pub async fn get(connection: &mut PgConnection, merchant: MerchantId, id: DiscrepancyId) -> Result<Option<DiscrepancyRow>, StoreError> {
+pub async fn get(connection: &mut Session, merchant: MerchantId, id: DiscrepancyId) -> Result<Option<DiscrepancyRow>, StoreError> {
     let row = sqlx::query_as!(
         DiscrepancyRow,
         r#"SELECT d.discrepancy_id, d.provider, d.subject, o.trade_id AS "trade_id?", d.found_by, d.kind, d.ours, d.theirs, d.digest, d.opened_at,
@@ -85,7 +85,7 @@ pub async fn get(connection: &mut PgConnection, merchant: MerchantId, id: Discre
 
 /// Open discrepancies about any of these subjects, at one provider, that a comparison found.
 pub async fn open_about(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     provider: Provider,
     subjects: &[String],
@@ -106,7 +106,7 @@ pub async fn open_about(
 }
 
 /// How many discrepancies are open, by kind and age: `hour`, `day` or `older`.
-pub async fn count_open(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<(String, String, i64)>, StoreError> {
+pub async fn count_open(connection: &mut Session, now: OffsetDateTime) -> Result<Vec<(String, String, i64)>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT kind, CASE WHEN opened_at > $1::timestamptz - interval '1 hour' THEN 'hour' WHEN opened_at > $1::timestamptz - interval '1 day' THEN 'day' ELSE 'older' END AS "age!",
                   count(*) AS "count!"
@@ -120,7 +120,7 @@ pub async fn count_open(connection: &mut PgConnection, now: OffsetDateTime) -> R
 
 /// Resolves an open discrepancy and writes the event of it. `false` if it was resolved before.
 pub async fn resolve(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     id: DiscrepancyId,
     (by, reason): (&str, &str),

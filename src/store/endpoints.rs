@@ -1,9 +1,9 @@
 //! `webhook_endpoints` and `webhook_secrets`: where merchants want to be told, and what it is signed with.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::session::Session;
 use super::{StoreError, audit};
 use crate::domain::audit::Entry;
 use crate::domain::delivery::EndpointState;
@@ -41,7 +41,7 @@ pub type Sealed<'a> = (SecretId, &'a [u8]);
 
 /// Writes a new endpoint with its secret. `false` if the merchant has `most` already.
 pub async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     (endpoint, url, events): (EndpointId, &str, &[String]),
     (secret, sealed): Sealed<'_>,
@@ -78,7 +78,7 @@ pub async fn insert(
 }
 
 /// One endpoint.
-pub async fn get(connection: &mut PgConnection, merchant: MerchantId, endpoint: EndpointId) -> Result<Option<EndpointRow>, StoreError> {
+pub async fn get(connection: &mut Session, merchant: MerchantId, endpoint: EndpointId) -> Result<Option<EndpointRow>, StoreError> {
     let row = sqlx::query_as!(
         EndpointRow,
         "SELECT endpoint_id, url, events, state, reason, since, consecutive_failures, last_success_at, last_failure_at, not_before, created_at
@@ -93,7 +93,7 @@ pub async fn get(connection: &mut PgConnection, merchant: MerchantId, endpoint: 
 
 /// Endpoints of a merchant, newest first, at most `limit`.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     starting_after: Option<EndpointId>,
     limit: i64,
@@ -127,7 +127,7 @@ pub struct Change {
 
 /// Changes an endpoint. `false` if there is none.
 pub async fn update(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     endpoint: EndpointId,
     change: &Change,
@@ -177,7 +177,7 @@ pub async fn update(
 
 /// Removes an endpoint and its secrets. Its history stays. `false` if there is none.
 pub async fn delete(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     endpoint: EndpointId,
     now: OffsetDateTime,
@@ -208,7 +208,7 @@ pub async fn delete(
 /// Gives an endpoint a new secret; those that sign now do so until `until`. `false` if there is no such endpoint, or it has
 /// `most` live secrets already.
 pub async fn rotate(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     endpoint: EndpointId,
     (secret, sealed): Sealed<'_>,
@@ -256,7 +256,7 @@ pub async fn rotate(
 }
 
 /// How many endpoints are in each state, of all merchants.
-pub async fn count_by_state(connection: &mut PgConnection) -> Result<Vec<(String, i64)>, StoreError> {
+pub async fn count_by_state(connection: &mut Session) -> Result<Vec<(String, i64)>, StoreError> {
     let rows = sqlx::query!(r#"SELECT state, count(*) AS "count!" FROM webhook_endpoints WHERE deleted_at IS NULL GROUP BY state"#)
         .fetch_all(connection)
         .await?;

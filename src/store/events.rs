@@ -1,9 +1,9 @@
 //! `events`: what merchants are told, in the order in which it can be read without loss.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::session::Session;
 use super::{StoreError, audit};
 use crate::domain::audit::Entry;
 use crate::domain::ids::{EndpointId, EventId, MerchantId};
@@ -25,7 +25,7 @@ pub struct Place {
 }
 
 /// The place that every reader begins at: behind all that was dropped.
-pub async fn start(connection: &mut PgConnection) -> Result<Place, StoreError> {
+pub async fn start(connection: &mut Session) -> Result<Place, StoreError> {
     let dropped = sqlx::query_as!(
         Place,
         r#"SELECT last_xid::text AS "xid!", last_event AS event_id FROM dropped_months ORDER BY last_xid DESC, last_event DESC LIMIT 1"#
@@ -37,7 +37,7 @@ pub async fn start(connection: &mut PgConnection) -> Result<Place, StoreError> {
 
 /// The place behind an event. `None` if there is no such event, or something behind it was dropped: a month that is kept for its
 /// pending deliveries can be older than one that is gone.
-pub async fn place_of(connection: &mut PgConnection, merchant: MerchantId, event: EventId) -> Result<Option<Place>, StoreError> {
+pub async fn place_of(connection: &mut Session, merchant: MerchantId, event: EventId) -> Result<Option<Place>, StoreError> {
     let place = sqlx::query_as!(
         Place,
         r#"SELECT e.xid::text AS "xid!", e.event_id FROM events e
@@ -52,7 +52,7 @@ pub async fn place_of(connection: &mut PgConnection, merchant: MerchantId, event
 }
 
 /// Whether events of the time of this id were dropped: there may have been one of this id, and others after it.
-pub async fn was_dropped(connection: &mut PgConnection, event: EventId) -> Result<bool, StoreError> {
+pub async fn was_dropped(connection: &mut Session, event: EventId) -> Result<bool, StoreError> {
     let dropped =
         sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM dropped_months WHERE month >= month_of_id($1)) AS "dropped!""#, event.0)
             .fetch_one(connection)
@@ -64,7 +64,7 @@ pub async fn was_dropped(connection: &mut PgConnection, event: EventId) -> Resul
 /// joined by something before it: an event comes to light when no transaction is open that is older than its own. Gives nothing
 /// where something behind the place was dropped.
 pub async fn after(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     place: &Place,
     wanted: Option<&[String]>,
@@ -92,7 +92,7 @@ pub async fn after(
 }
 
 /// Whether there are places that this server has not come to, as after a restore of a dump: it hides them until it has.
-pub async fn are_ahead(connection: &mut PgConnection) -> Result<bool, StoreError> {
+pub async fn are_ahead(connection: &mut Session) -> Result<bool, StoreError> {
     let ahead = sqlx::query_scalar!(
         r#"SELECT EXISTS (
                SELECT FROM merchants m CROSS JOIN LATERAL (
@@ -107,7 +107,7 @@ pub async fn are_ahead(connection: &mut PgConnection) -> Result<bool, StoreError
 
 /// Writes an event that one endpoint alone is told.
 pub async fn insert_for(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     endpoint: EndpointId,
     (event, event_type, body): (EventId, &str, &str),

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
 use super::rows::parsed;
+use super::session::Session;
 use crate::domain::ids::MerchantId;
 use crate::domain::money::Amount;
 use crate::domain::order::Provider;
@@ -28,7 +28,7 @@ pub struct FeedKey {
 /// Takes feeds that are due and that nobody keeps, and keeps them until `leased_until`. An account without a feed gets one,
 /// which is due at once.
 pub async fn claim(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     providers: &[String],
     now: OffsetDateTime,
     leased_until: OffsetDateTime,
@@ -75,7 +75,7 @@ pub async fn claim(
 
 /// Lets a feed go. `read_at`: when a reading began that came to its end.
 pub async fn release(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     feed: FeedKey,
     read_at: Option<OffsetDateTime>,
     due_at: OffsetDateTime,
@@ -94,7 +94,7 @@ pub async fn release(
 }
 
 /// How far a feed has been read. `None`: nobody has begun to.
-pub async fn cursor(connection: &mut PgConnection, feed: FeedKey) -> Result<Option<i64>, StoreError> {
+pub async fn cursor(connection: &mut Session, feed: FeedKey) -> Result<Option<i64>, StoreError> {
     let row = sqlx::query_scalar!(
         "SELECT cursor FROM deposit_feeds WHERE merchant_id = $1 AND provider = $2",
         feed.merchant_id.0,
@@ -106,7 +106,7 @@ pub async fn cursor(connection: &mut PgConnection, feed: FeedKey) -> Result<Opti
 }
 
 /// When the last reading of a feed that came to its end began.
-pub async fn read_at(connection: &mut PgConnection, feed: FeedKey) -> Result<Option<OffsetDateTime>, StoreError> {
+pub async fn read_at(connection: &mut Session, feed: FeedKey) -> Result<Option<OffsetDateTime>, StoreError> {
     let row = sqlx::query_scalar!(
         "SELECT read_at FROM deposit_feeds WHERE merchant_id = $1 AND provider = $2",
         feed.merchant_id.0,
@@ -119,7 +119,7 @@ pub async fn read_at(connection: &mut PgConnection, feed: FeedKey) -> Result<Opt
 
 /// Makes a feed due now, and asks for one of its numbers at the next reading; unless so many are asked for already that
 /// whoever names them is not to be listened to.
-pub async fn hasten(connection: &mut PgConnection, feed: FeedKey, number: Option<i64>, now: OffsetDateTime) -> Result<(), StoreError> {
+pub async fn hasten(connection: &mut Session, feed: FeedKey, number: Option<i64>, now: OffsetDateTime) -> Result<(), StoreError> {
     sqlx::query!(
         "WITH f AS (
              UPDATE deposit_feeds SET due_at = least(due_at, $4) WHERE merchant_id = $1 AND provider = $2 RETURNING 1
@@ -141,7 +141,7 @@ pub async fn hasten(connection: &mut PgConnection, feed: FeedKey, number: Option
 }
 
 /// Numbers that are to be asked for again, the longest due first, at most `limit`.
-pub async fn follows(connection: &mut PgConnection, feed: FeedKey, now: OffsetDateTime, limit: i64) -> Result<Vec<i64>, StoreError> {
+pub async fn follows(connection: &mut Session, feed: FeedKey, now: OffsetDateTime, limit: i64) -> Result<Vec<i64>, StoreError> {
     let numbers = sqlx::query_scalar!(
         "SELECT number FROM feed_follows WHERE merchant_id = $1 AND provider = $2 AND due_at <= $3 ORDER BY due_at, number LIMIT $4",
         feed.merchant_id.0,
@@ -210,7 +210,7 @@ pub struct Page<'a> {
 /// Keeps a page: new receipts and what changed of known ones (both to be heard of), the numbers to ask for again, and how
 /// far the feed has been read; in one statement, so that the cursor never passes what is not stored. Gives how many
 /// receipts there are to be heard of. News never make a receipt pending again.
-pub async fn keep(connection: &mut PgConnection, page: &Page<'_>) -> Result<usize, StoreError> {
+pub async fn keep(connection: &mut Session, page: &Page<'_>) -> Result<usize, StoreError> {
     let entries = serde_json::to_string(page.entries).map_err(|error| StoreError::Unreadable(error.to_string()))?;
     let grace = page.now - page.grace;
     let changed = sqlx::query_scalar!(

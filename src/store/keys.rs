@@ -1,8 +1,8 @@
 //! `api_keys`.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::session::Session;
 use super::{StoreError, audit};
 use crate::domain::audit::Entry;
 use crate::domain::ids::{KeyId, MerchantId};
@@ -27,13 +27,7 @@ pub struct KeyRow {
 }
 
 /// Writes a new key.
-pub async fn insert(
-    connection: &mut PgConnection,
-    key: &KeyRow,
-    hash: &[u8],
-    now: OffsetDateTime,
-    entry: &Entry,
-) -> Result<(), StoreError> {
+pub async fn insert(connection: &mut Session, key: &KeyRow, hash: &[u8], now: OffsetDateTime, entry: &Entry) -> Result<(), StoreError> {
     sqlx::query!(
         "WITH l AS (
              INSERT INTO audit_log SELECT r.* FROM json_populate_record(NULL::audit_log, $10::text::json) r
@@ -57,7 +51,7 @@ pub async fn insert(
 }
 
 /// The live key with one of these hashes (one for each vault key that is still honoured).
-pub async fn by_hash(connection: &mut PgConnection, hashes: &[Vec<u8>]) -> Result<Option<KeyRow>, StoreError> {
+pub async fn by_hash(connection: &mut Session, hashes: &[Vec<u8>]) -> Result<Option<KeyRow>, StoreError> {
     let row = sqlx::query!(
         "SELECT merchant_id, key_id, prefix, name, scopes, allow_ips, expires_at FROM api_keys
          WHERE key_hash = ANY($1) AND revoked_at IS NULL",
@@ -78,7 +72,7 @@ pub async fn by_hash(connection: &mut PgConnection, hashes: &[Vec<u8>]) -> Resul
 
 /// Revokes a merchant's live keys whose id or prefix is this; `entry` is written for each of them. Says how many there were.
 pub async fn revoke(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     key: Option<KeyId>,
     prefix: &str,
@@ -111,7 +105,7 @@ pub async fn revoke(
 pub const CHANGES: &str = "tillgate_accounts";
 
 /// Tells all processes to forget the keys and accounts that they remember.
-pub async fn announce_change(connection: &mut PgConnection) -> Result<(), StoreError> {
+pub async fn announce_change(connection: &mut Session) -> Result<(), StoreError> {
     sqlx::query!("NOTIFY tillgate_accounts").execute(connection).await?;
     Ok(())
 }

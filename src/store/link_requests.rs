@@ -1,11 +1,11 @@
 //! `link_requests`: browsers on their way to a provider and back.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::links::LinkKey;
 use super::rows::parsed;
+use super::session::Session;
 use super::{StoreError, audit};
 use crate::domain::audit::Entry;
 use crate::domain::ids::{CustomerId, MerchantId};
@@ -29,7 +29,7 @@ pub struct NewRequest<'a> {
 }
 
 /// Keeps a request; those of the merchant that ended long ago go away.
-pub async fn insert(connection: &mut PgConnection, request: &NewRequest<'_>, entry: &Entry) -> Result<(), StoreError> {
+pub async fn insert(connection: &mut Session, request: &NewRequest<'_>, entry: &Entry) -> Result<(), StoreError> {
     sqlx::query!(
         "WITH old AS (
              DELETE FROM link_requests WHERE merchant_id = $1 AND expires_at < $7::timestamptz - interval '1 day'
@@ -56,7 +56,7 @@ pub async fn insert(connection: &mut PgConnection, request: &NewRequest<'_>, ent
 /// Uses up the request whose state has one of these hashes. `None` if there is none at this provider, or it was used before,
 /// or is over.
 pub async fn take(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     provider: Provider,
     state_hashes: &[Vec<u8>],
     now: OffsetDateTime,

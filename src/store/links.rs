@@ -1,9 +1,9 @@
 //! `wallet_links`: customers' accounts at providers, with their tokens.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::rows::parsed;
+use super::session::Session;
 use super::{StoreError, audit};
 use crate::domain::audit::Entry;
 use crate::domain::ids::{CustomerId, EventId, MerchantId};
@@ -84,7 +84,7 @@ pub struct LinkKey {
 
 /// Writes a link, or links anew. `false` if the wallet account is another customer's, and not to be `shared`.
 pub async fn put(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     key: &LinkKey,
     provider_user: &str,
     shared: bool,
@@ -134,7 +134,7 @@ pub async fn put(
 }
 
 /// The links of a customer.
-pub async fn of_customer(connection: &mut PgConnection, merchant: MerchantId, customer: &CustomerId) -> Result<Vec<LinkRow>, StoreError> {
+pub async fn of_customer(connection: &mut Session, merchant: MerchantId, customer: &CustomerId) -> Result<Vec<LinkRow>, StoreError> {
     let rows = sqlx::query!(
         "SELECT provider, provider_user, status, linked_at, refresh_expires_at FROM wallet_links
          WHERE merchant_id = $1 AND customer = $2 ORDER BY provider",
@@ -158,7 +158,7 @@ pub async fn of_customer(connection: &mut PgConnection, merchant: MerchantId, cu
 
 /// The customer whose active link leads to this wallet account, the one used last.
 pub async fn customer_of(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     provider: Provider,
     provider_user: &str,
@@ -177,7 +177,7 @@ pub async fn customer_of(
 }
 
 /// The tokens of an active link.
-pub async fn tokens(connection: &mut PgConnection, key: &LinkKey) -> Result<Option<TokenRow>, StoreError> {
+pub async fn tokens(connection: &mut Session, key: &LinkKey) -> Result<Option<TokenRow>, StoreError> {
     let row = sqlx::query_as!(
         TokenRow,
         "SELECT provider_user, sealed_tokens, generation, access_expires_at, refresh_at FROM wallet_links
@@ -194,7 +194,7 @@ pub async fn tokens(connection: &mut PgConnection, key: &LinkKey) -> Result<Opti
 /// Takes the right to refresh a link's tokens until `until`. `false` if somebody else has it, or the
 /// tokens are newer than the generation that was read.
 pub async fn claim_refresh(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     key: &LinkKey,
     generation: i64,
     now: OffsetDateTime,
@@ -217,12 +217,7 @@ pub async fn claim_refresh(
 }
 
 /// Writes refreshed tokens over the generation that was refreshed. `false` if the link changed meanwhile.
-pub async fn put_refreshed(
-    connection: &mut PgConnection,
-    key: &LinkKey,
-    generation: i64,
-    tokens: &NewTokens<'_>,
-) -> Result<bool, StoreError> {
+pub async fn put_refreshed(connection: &mut Session, key: &LinkKey, generation: i64, tokens: &NewTokens<'_>) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "UPDATE wallet_links SET sealed_tokens = $5, generation = generation + 1, access_expires_at = $6, refresh_expires_at = $7,
                                  refresh_at = $8, refresh_lease = NULL
@@ -243,7 +238,7 @@ pub async fn put_refreshed(
 
 /// Gives the right to refresh back, to be tried again at `refresh_at`.
 pub async fn release_refresh(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     key: &LinkKey,
     generation: i64,
     refresh_at: OffsetDateTime,
@@ -264,7 +259,7 @@ pub async fn release_refresh(
 
 /// Marks a link whose tokens the provider refuses as expired, with the event that tells the merchant.
 pub async fn expire(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     key: &LinkKey,
     generation: i64,
     (event_id, event): (EventId, &str),
@@ -292,7 +287,7 @@ pub async fn expire(
 }
 
 /// Forgets a link and its tokens. `false` if there was none.
-pub async fn delete(connection: &mut PgConnection, key: &LinkKey, entry: &Entry) -> Result<bool, StoreError> {
+pub async fn delete(connection: &mut Session, key: &LinkKey, entry: &Entry) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "WITH gone AS (
              DELETE FROM wallet_links WHERE merchant_id = $1 AND customer = $2 AND provider = $3 RETURNING provider_user, status
@@ -312,7 +307,7 @@ pub async fn delete(connection: &mut PgConnection, key: &LinkKey, entry: &Entry)
 /// Links whose access token should be fetched anew: in use since `used_since`, or about to lose
 /// their refresh token before `refresh_ends_before`.
 pub async fn due_for_refresh(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     now: OffsetDateTime,
     used_since: OffsetDateTime,
     refresh_ends_before: OffsetDateTime,

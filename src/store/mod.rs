@@ -27,6 +27,7 @@ pub mod reconciliations;
 pub mod record;
 pub mod retention;
 pub mod rows;
+pub mod session;
 pub mod tasks;
 pub mod timeline;
 pub mod tries;
@@ -38,12 +39,24 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor};
 use time::OffsetDateTime;
 
 use self::pool::{Connections, LIFETIME, Lease};
+use self::session::Session;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// What a process allows itself of the database.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// So many connections.
+    pub connections: u32,
+    /// How long somebody waits for one of them.
+    pub acquire: Duration,
+    /// How long a statement takes at most. Then nobody waits for its answer any more.
+    pub statement: Duration,
+}
 
 /// The database, shared by everything in the process.
 #[derive(Clone, Debug)]
@@ -112,8 +125,15 @@ impl From<sqlx::Error> for StoreError {
 /// are of a table that was empty: a queue at night, a month that begins. A plan of then is kept, and reads all of it once it is full.
 /// Neither has one to sort what an index holds in its order, piece by piece, because another index is smaller; nor a plan that is better
 /// for some values than for others: each is planned once, and not for each page of a list anew.
-const SESSION: [(&str, &str); 4] =
-    [("enable_seqscan", "off"), ("enable_incremental_sort", "off"), ("jit", "off"), ("plan_cache_mode", "force_generic_plan")];
+///
+/// And where a statement takes long, the server looks whether anybody still waits for its answer.
+const SESSION: [(&str, &str); 5] = [
+    ("enable_seqscan", "off"),
+    ("enable_incremental_sort", "off"),
+    ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("client_connection_check_interval", "10s"),
+];
 
 /// SQLSTATEs that say nothing of the statement: try again.
 fn is_passing(code: Option<&str>) -> bool {
@@ -123,11 +143,11 @@ fn is_passing(code: Option<&str>) -> bool {
 
 impl Db {
     /// Opens a pool. Connects at the first use.
-    pub fn open(url: &SecretString, max_connections: u32, acquire_timeout: Duration) -> Result<Self, StoreError> {
+    pub fn open(url: &SecretString, limits: Limits) -> Result<Self, StoreError> {
         let options: PgConnectOptions = url.expose_secret().parse().map_err(StoreError::Refused)?;
         let pool = PgPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(acquire_timeout)
+            .max_connections(limits.connections)
+            .acquire_timeout(limits.acquire)
             .max_lifetime(LIFETIME)
             // Saves a round trip; a dead connection shows in the statement, which is then unavailable.
             .test_before_acquire(false)
@@ -142,10 +162,10 @@ impl Db {
                 })
             })
             .connect_lazy_with(options.application_name("tillgate").options(SESSION));
-        let connections = Connections::new(pool, acquire_timeout);
-        let creations = orders::creations(connections.clone(), acquire_timeout);
-        let records = record::records(connections.clone(), acquire_timeout);
-        let tries = tries::tries(connections.clone(), acquire_timeout);
+        let connections = Connections::new(pool, limits);
+        let creations = orders::creations(connections.clone(), limits.acquire);
+        let records = record::records(connections.clone(), limits.acquire);
+        let tries = tries::tries(connections.clone(), limits.acquire);
         Ok(Self { connections, creations, records, tries })
     }
 
@@ -205,6 +225,6 @@ impl Db {
     }
 }
 
-async fn applied_migrations(connection: &mut PgConnection) -> Result<Vec<i64>, StoreError> {
+async fn applied_migrations(connection: &mut Session) -> Result<Vec<i64>, StoreError> {
     Ok(sqlx::query_scalar!("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(connection).await?)
 }

@@ -2,30 +2,30 @@
 //! movements (migration 9); here they are read, and the books are closed.
 
 use rust_decimal::Decimal;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
 use super::rows::parsed;
+use super::session::Session;
 use crate::domain::ids::{MerchantId, MovementId, ReceiptId};
 use crate::domain::statement::{Holdings, Movement, Period, Sum};
 
 /// Closes a merchant's books until then: nothing is booked before that any more. Waits for what is being booked now.
-pub async fn close(connection: &mut PgConnection, merchant: MerchantId, until: OffsetDateTime) -> Result<(), StoreError> {
+pub async fn close(connection: &mut Session, merchant: MerchantId, until: OffsetDateTime) -> Result<(), StoreError> {
     sqlx::query!(r#"SELECT close_books($1, $2) AS "closed_until!""#, merchant.0, until).fetch_one(connection).await?;
     Ok(())
 }
 
 /// Adds up the closed days that are not added up yet.
-pub async fn sum_days(connection: &mut PgConnection, merchant: MerchantId) -> Result<(), StoreError> {
+pub async fn sum_days(connection: &mut Session, merchant: MerchantId) -> Result<(), StoreError> {
     sqlx::query!(r#"SELECT sum_days($1) AS "summed_until!""#, merchant.0).fetch_one(connection).await?;
     Ok(())
 }
 
 /// What all movements before `at` come to, of one coin or of all. What is in closed days is not added up again.
 pub async fn holdings(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     coin: Option<&str>,
     at: OffsetDateTime,
@@ -75,7 +75,7 @@ struct MovementRow {
 
 /// Movements of a period after the last one seen, oldest first, at most `limit`; of one coin or of all.
 pub async fn page(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     coin: Option<&str>,
     period: Period,

@@ -1,11 +1,11 @@
 //! News of incoming money: receipts that nobody has heard of, and the deposits that they could be of.
 
-use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::StoreError;
 use super::receipts::ReceiptRow;
 use super::rows::{OrderRow, orders};
+use super::session::Session;
 use crate::domain::ids::MerchantId;
 use crate::domain::order::{Order, Provider};
 
@@ -24,7 +24,7 @@ pub struct News {
 }
 
 /// The news of an account, in one statement; at most `limit` receipts.
-pub async fn news(connection: &mut PgConnection, merchant: MerchantId, provider: Provider, limit: usize) -> Result<News, StoreError> {
+pub async fn news(connection: &mut Session, merchant: MerchantId, provider: Provider, limit: usize) -> Result<News, StoreError> {
     let row = sqlx::query!(
         r#"
         WITH all_news AS MATERIALIZED (

@@ -2,19 +2,19 @@
 
 mod create;
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::create::{Created, Creations, Need, NewOrder, create, creations};
 use super::StoreError;
 use super::rows::{OrderRow, orders};
+use super::session::Session;
 use crate::domain::ids::{MerchantId, OrderId, TradeId};
 use crate::domain::order::{Kind, Order};
 
 /// The order with this trade id, and what it asked for.
 pub async fn by_trade_id(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     trade_id: &TradeId,
 ) -> Result<Option<(Order, Vec<u8>)>, StoreError> {
@@ -29,7 +29,7 @@ pub async fn by_trade_id(
 }
 
 /// The order with this id.
-pub async fn by_id(connection: &mut PgConnection, merchant: MerchantId, order: OrderId) -> Result<Option<Order>, StoreError> {
+pub async fn by_id(connection: &mut Session, merchant: MerchantId, order: OrderId) -> Result<Option<Order>, StoreError> {
     let row = sqlx::query_as!(OrderRow, "SELECT * FROM orders WHERE merchant_id = $1 AND order_id = $2", merchant.0, order.0)
         .fetch_optional(connection)
         .await?;
@@ -37,7 +37,7 @@ pub async fn by_id(connection: &mut PgConnection, merchant: MerchantId, order: O
 }
 
 /// Where the customer's browser goes after it has paid an order.
-pub async fn return_url(connection: &mut PgConnection, merchant: MerchantId, order: OrderId) -> Result<Option<String>, StoreError> {
+pub async fn return_url(connection: &mut Session, merchant: MerchantId, order: OrderId) -> Result<Option<String>, StoreError> {
     let row = sqlx::query_scalar!("SELECT return_url FROM orders WHERE merchant_id = $1 AND order_id = $2", merchant.0, order.0)
         .fetch_optional(connection)
         .await?;
@@ -45,7 +45,7 @@ pub async fn return_url(connection: &mut PgConnection, merchant: MerchantId, ord
 }
 
 /// Orders by their ids, in one statement.
-pub async fn by_ids(connection: &mut PgConnection, ids: &[(MerchantId, OrderId)]) -> Result<Vec<Order>, StoreError> {
+pub async fn by_ids(connection: &mut Session, ids: &[(MerchantId, OrderId)]) -> Result<Vec<Order>, StoreError> {
     let (merchants, ids): (Vec<Uuid>, Vec<Uuid>) = ids.iter().map(|(merchant, order)| (merchant.0, order.0)).unzip();
     let rows = sqlx::query_as!(
         OrderRow,
@@ -81,7 +81,7 @@ pub struct Filter {
 /// Orders of one kind, newest first, at most `limit`. Ids are ordered by time, so that the id is the
 /// key of the page: no offset, no count.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     kind: Kind,
     filter: &Filter,

@@ -10,11 +10,11 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection, PgConnection, PgPool, Postgres};
+use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::StoreError;
+use super::session::Session;
+use super::{Limits, StoreError};
 use crate::domain::clock::Clock;
 
 /// A connection that nobody has needed for so long goes back to the library, which closes it in time.
@@ -31,7 +31,7 @@ struct Inner {
     pool: PgPool,
     /// One for each connection that may be open: who has one finds a connection here or in the library's pool.
     places: Arc<Semaphore>,
-    patience: Duration,
+    limits: Limits,
     clock: Clock,
     /// Good and not in use, the one that waits longest first.
     free: Mutex<VecDeque<Free>>,
@@ -39,7 +39,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Free {
-    connection: PoolConnection<Postgres>,
+    session: Session,
     /// When it came from the library's pool.
     taken: Instant,
     /// When it was last used.
@@ -50,17 +50,17 @@ struct Free {
 #[derive(Debug)]
 pub struct Lease {
     /// Before the place: whoever gets the place next finds the connection.
-    connection: Option<PoolConnection<Postgres>>,
+    session: Option<Session>,
     taken: Instant,
     of: Connections,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connections {
-    /// Those of a pool. Who waits longer than `patience` for one is told that the database is not available.
-    pub fn new(pool: PgPool, patience: Duration) -> Self {
-        let places = Arc::new(Semaphore::new(usize::try_from(pool.options().get_max_connections()).unwrap_or(1)));
-        Self(Arc::new(Inner { pool, places, patience, clock: Clock::system(), free: Mutex::default() }))
+    /// Those of a pool, which has as many as `limits` say.
+    pub fn new(pool: PgPool, limits: Limits) -> Self {
+        let places = Arc::new(Semaphore::new(usize::try_from(limits.connections).unwrap_or(1)));
+        Self(Arc::new(Inner { pool, places, limits, clock: Clock::system(), free: Mutex::default() }))
     }
 
     /// The library's pool.
@@ -76,15 +76,15 @@ impl Connections {
         };
         let now = self.0.clock.instant();
         let free = self.0.free().pop_back();
-        let (connection, taken) = match free.filter(|free| now.saturating_duration_since(free.taken) < LIFETIME) {
-            Some(free) => (free.connection, free.taken),
-            None => (self.0.pool.acquire().await?, now),
+        let (session, taken) = match free.filter(|free| now.saturating_duration_since(free.taken) < LIFETIME) {
+            Some(free) => (free.session, free.taken),
+            None => (Session::new(self.0.pool.acquire().await?, self.0.limits.statement), now),
         };
-        Ok(Lease { connection: Some(connection), taken, of: self.clone(), _place: place })
+        Ok(Lease { session: Some(session), taken, of: self.clone(), _place: place })
     }
 
     async fn wait(&self) -> Result<OwnedSemaphorePermit, StoreError> {
-        match tokio::time::timeout(self.0.patience, self.0.places.clone().acquire_owned()).await {
+        match tokio::time::timeout(self.0.limits.acquire, self.0.places.clone().acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) => Err(StoreError::Unavailable(sqlx::Error::PoolClosed)),
             Err(_) => Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)),
@@ -96,7 +96,7 @@ impl Connections {
         self.0.places.close();
         let closing = self.0.pool.close();
         let free = std::mem::take(&mut *self.0.free());
-        drop(free);
+        free.into_iter().for_each(|free| free.session.give_back());
         closing.await;
     }
 }
@@ -107,19 +107,21 @@ impl Inner {
     }
 
     /// Keeps a good connection for whoever comes next, and lets go of one that nobody has needed for long.
-    fn keep(&self, connection: PoolConnection<Postgres>, taken: Instant) {
+    fn keep(&self, session: Session, taken: Instant) {
         let now = self.clock.instant();
         let mut free = self.free();
         // Closing begins with the places.
         if self.places.is_closed() {
             drop(free);
-            return drop(connection);
+            return session.give_back();
         }
-        free.push_back(Free { connection, taken, used: now });
+        free.push_back(Free { session, taken, used: now });
         let unneeded = free.front().is_some_and(|first| now.saturating_duration_since(first.used) >= UNNEEDED);
-        let unneeded = unneeded.then(|| free.pop_front());
+        let unneeded = unneeded.then(|| free.pop_front()).flatten();
         drop(free);
-        drop(unneeded);
+        if let Some(unneeded) = unneeded {
+            unneeded.session.give_back();
+        }
     }
 }
 
@@ -127,31 +129,39 @@ impl Drop for Inner {
     /// There may be no runtime any more in which the library could take them back.
     fn drop(&mut self) {
         let free = self.free.get_mut().unwrap_or_else(PoisonError::into_inner);
-        free.drain(..).for_each(|free| drop(free.connection.leak()));
+        free.drain(..).for_each(|free| free.session.leave());
     }
 }
 
 impl Lease {
     /// Gives it back: what was asked is answered, to the end.
     pub fn done(mut self) {
-        if let Some(connection) = self.connection.take().filter(|connection| !connection.is_in_transaction()) {
-            self.of.0.keep(connection, self.taken);
+        if let Some(session) = self.session.take_if(|session| !session.is_in_transaction()) {
+            self.of.0.keep(session, self.taken);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.give_back();
         }
     }
 }
 
 impl Deref for Lease {
-    type Target = PgConnection;
+    type Target = Session;
 
     #[expect(clippy::expect_used, reason = "it is taken only by whoever consumes the lease")]
-    fn deref(&self) -> &PgConnection {
-        self.connection.as_ref().expect("a lease that is not done")
+    fn deref(&self) -> &Session {
+        self.session.as_ref().expect("a lease that is not done")
     }
 }
 
 impl DerefMut for Lease {
     #[expect(clippy::expect_used, reason = "it is taken only by whoever consumes the lease")]
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        self.connection.as_mut().expect("a lease that is not done")
+    fn deref_mut(&mut self) -> &mut Session {
+        self.session.as_mut().expect("a lease that is not done")
     }
 }

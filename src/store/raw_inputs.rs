@@ -1,19 +1,14 @@
 //! `raw_inputs_forgotten`: forgetting what came in from outside, once it is old enough. What was read from it stays, with its digest.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
+use super::session::Session;
 use crate::domain::ids::MerchantId;
 
 /// Forgets the raw inputs of reports with ids below `until`, at most `limit` reports from where the last call came. What is of an
 /// order that is not final stays. Gives how many were looked at, and how many of these forgotten.
-pub async fn forget_reports(
-    connection: &mut PgConnection,
-    merchant: MerchantId,
-    until: Uuid,
-    limit: i64,
-) -> Result<(i64, i64), StoreError> {
+pub async fn forget_reports(connection: &mut Session, merchant: MerchantId, until: Uuid, limit: i64) -> Result<(i64, i64), StoreError> {
     let row = sqlx::query!(
         r#"
         WITH page AS MATERIALIZED (
@@ -58,12 +53,7 @@ pub struct OldInput {
 }
 
 /// Receipts with ids below `until`, at most `limit` from where the last forgetting came.
-pub async fn old_receipts(
-    connection: &mut PgConnection,
-    merchant: MerchantId,
-    until: Uuid,
-    limit: i64,
-) -> Result<Vec<OldInput>, StoreError> {
+pub async fn old_receipts(connection: &mut Session, merchant: MerchantId, until: Uuid, limit: i64) -> Result<Vec<OldInput>, StoreError> {
     let rows = sqlx::query_as!(
         OldInput,
         r#"SELECT r.receipt_id, r.provider, r.provider_receipt_id, r.sealed_raw, coalesce(o.is_final, true) AS "may_go!"
@@ -82,7 +72,7 @@ pub async fn old_receipts(
 
 /// Forgets the raw inputs of these receipts and keeps their digests; what was sealed anew meanwhile stays. `last` was the last one looked at.
 pub async fn forget_receipts(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     inputs: (&[Uuid], &[Vec<u8>], &[Vec<u8>]),
     last: Uuid,

@@ -2,13 +2,13 @@
 
 use rust_decimal::Decimal;
 use serde::Deserialize;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
 use super::record::Version;
 use super::rows::{amount, parsed};
+use super::session::Session;
 use crate::domain::ids::{CustomerId, MerchantId, OrderId, ReceiptId};
 use crate::domain::order::Provider;
 use crate::domain::receipt::Receipt;
@@ -73,7 +73,7 @@ impl ReceiptRow {
 
 /// The receipts of these orders, in one statement. Whoever adds them up reads the orders first, or with them: then a receipt
 /// that came in between is seen by the order's sequence.
-pub async fn of_orders(connection: &mut PgConnection, merchant: MerchantId, orders: &[OrderId]) -> Result<Vec<ReceiptRow>, StoreError> {
+pub async fn of_orders(connection: &mut Session, merchant: MerchantId, orders: &[OrderId]) -> Result<Vec<ReceiptRow>, StoreError> {
     let orders: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
     let rows = sqlx::query_as!(
         ReceiptRow,
@@ -91,7 +91,7 @@ pub async fn of_orders(connection: &mut PgConnection, merchant: MerchantId, orde
 }
 
 /// One receipt.
-pub async fn get(connection: &mut PgConnection, merchant: MerchantId, id: ReceiptId) -> Result<Option<ReceiptRow>, StoreError> {
+pub async fn get(connection: &mut Session, merchant: MerchantId, id: ReceiptId) -> Result<Option<ReceiptRow>, StoreError> {
     let row = sqlx::query_as!(
         ReceiptRow,
         r#"SELECT r.merchant_id, r.receipt_id, r.provider, r.provider_receipt_id, r.order_id, o.trade_id AS "trade_id?", r.customer, r.provider_user, r.coin,
@@ -123,7 +123,7 @@ pub struct Filter {
 }
 
 /// Receipts, newest first, at most `limit`.
-pub async fn list(connection: &mut PgConnection, merchant: MerchantId, filter: &Filter, limit: i64) -> Result<Vec<ReceiptRow>, StoreError> {
+pub async fn list(connection: &mut Session, merchant: MerchantId, filter: &Filter, limit: i64) -> Result<Vec<ReceiptRow>, StoreError> {
     let rows = sqlx::query_as!(
         ReceiptRow,
         r#"SELECT r.merchant_id, r.receipt_id, r.provider, r.provider_receipt_id, r.order_id, o.trade_id AS "trade_id?", r.customer, r.provider_user, r.coin,
@@ -150,7 +150,7 @@ pub async fn list(connection: &mut PgConnection, merchant: MerchantId, filter: &
 
 /// Incoming movements by the provider's numbers, from `first` to `last`, both with them, at most `limit`.
 pub async fn numbered(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     provider: Provider,
     (first, last): (i64, i64),
@@ -182,7 +182,7 @@ pub async fn numbered(
 
 /// The raw input of each receipt of an order, sealed, while it is kept; else its SHA-256.
 pub async fn sealed_of_order(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     order: OrderId,
 ) -> Result<Vec<(Uuid, Option<Vec<u8>>, Option<Vec<u8>>)>, StoreError> {

@@ -4,12 +4,12 @@ pub mod ours;
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
 use super::rows::parsed;
+use super::session::Session;
 use crate::domain::ids::{MerchantId, RunId};
 use crate::domain::order::Provider;
 use crate::domain::reconciliation::Leg;
@@ -87,7 +87,7 @@ pub fn first_id(time: OffsetDateTime) -> Uuid {
 }
 
 /// Begins a run, or finds the one that is under way for the same. `None` if the schedule's run of this night is over.
-pub async fn begin(connection: &mut PgConnection, id: RunId, wish: Wish<'_>, now: OffsetDateTime) -> Result<Option<RunRow>, StoreError> {
+pub async fn begin(connection: &mut Session, id: RunId, wish: Wish<'_>, now: OffsetDateTime) -> Result<Option<RunRow>, StoreError> {
     let made = sqlx::query_as!(
         RunRow,
         "INSERT INTO reconciliations (merchant_id, run_id, provider, period_from, period_to, repair, asked_by, state, leg, expected, started_at, updated_at)
@@ -134,7 +134,7 @@ pub async fn begin(connection: &mut PgConnection, id: RunId, wish: Wish<'_>, now
 
 /// The newest run of an account that a person began and that is not over.
 pub async fn begun_by_hand(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     provider: Provider,
     repair: bool,
@@ -155,7 +155,7 @@ pub async fn begun_by_hand(
 
 /// Takes a run that nobody works on, and keeps it until `leased_until`. `None` if it is over, or somebody works on it.
 pub async fn claim(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     (merchant, run): (MerchantId, RunId),
     now: OffsetDateTime,
     leased_until: OffsetDateTime,
@@ -176,7 +176,7 @@ pub async fn claim(
 }
 
 /// Runs that nobody works on, the oldest first.
-pub async fn waiting(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<(MerchantId, RunId)>, StoreError> {
+pub async fn waiting(connection: &mut Session, now: OffsetDateTime) -> Result<Vec<(MerchantId, RunId)>, StoreError> {
     let rows = sqlx::query!(
         "SELECT merchant_id, run_id FROM reconciliations
          WHERE state = 'running' AND (leased_until IS NULL OR leased_until <= $1)
@@ -266,7 +266,7 @@ pub struct PageWrite<'a> {
 
 /// Writes a page: what was found, what is found no more, and how far the run has come, or nothing of it. `None` if somebody
 /// else has taken the run over.
-pub async fn write_page(connection: &mut PgConnection, page: &PageWrite<'_>) -> Result<Option<RunRow>, StoreError> {
+pub async fn write_page(connection: &mut Session, page: &PageWrite<'_>) -> Result<Option<RunRow>, StoreError> {
     let text = |error: serde_json::Error| StoreError::Unreadable(error.to_string());
     let (found, closed) = (serde_json::to_string(page.found).map_err(text)?, serde_json::to_string(page.closed).map_err(text)?);
     let over = page.leg.is_none();
@@ -331,7 +331,7 @@ pub async fn write_page(connection: &mut PgConnection, page: &PageWrite<'_>) -> 
 }
 
 /// Ends a run that cannot go on; or only lets it go, to be taken up again.
-pub async fn stop(connection: &mut PgConnection, run: &RunRow, failure: Option<&str>, now: OffsetDateTime) -> Result<(), StoreError> {
+pub async fn stop(connection: &mut Session, run: &RunRow, failure: Option<&str>, now: OffsetDateTime) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE reconciliations SET leased_until = NULL, updated_at = $4, failure = $5,
                 state = CASE WHEN $5::text IS NULL THEN state ELSE 'failed' END, finished_at = CASE WHEN $5::text IS NOT NULL THEN $4::timestamptz END
@@ -349,7 +349,7 @@ pub async fn stop(connection: &mut PgConnection, run: &RunRow, failure: Option<&
 
 /// Runs of a merchant, newest first, at most `limit`.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     starting_after: Option<RunId>,
     limit: i64,
@@ -367,7 +367,7 @@ pub async fn list(
 }
 
 /// One run.
-pub async fn get(connection: &mut PgConnection, merchant: MerchantId, id: RunId) -> Result<Option<RunRow>, StoreError> {
+pub async fn get(connection: &mut Session, merchant: MerchantId, id: RunId) -> Result<Option<RunRow>, StoreError> {
     let row = sqlx::query_as!(RunRow, "SELECT * FROM reconciliations WHERE merchant_id = $1 AND run_id = $2", merchant.0, id.0)
         .fetch_optional(connection)
         .await?;

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::Value;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use self::rows::{HeardRow, Row};
 use super::group::{Group, document, row};
 use super::pool::Connections;
+use super::session::Session;
 use super::{Db, StoreError};
 use crate::domain::agenda::Task;
 use crate::domain::audit::Entry;
@@ -210,7 +210,7 @@ struct Page {
     touches: Touches,
 }
 
-async fn write(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<OrderId>>, StoreError> {
+async fn write(connection: &mut Session, page: &Page) -> Result<Option<Vec<OrderId>>, StoreError> {
     let written = match page.touches {
         Touches::Orders => statement::of_orders(connection, &page.rows).await.map(Some),
         Touches::More => statement::of_all(connection, page).await,

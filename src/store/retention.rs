@@ -4,10 +4,10 @@
 //! themselves for some milliseconds, and give up where they would have to wait for longer than a tenth of a second: what comes
 //! behind a statement that waits for a table waits, too, and payments must not.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::StoreError;
+use super::session::{LONG, Session, within};
 use crate::domain::month::Month;
 
 /// What came of a change of the tables.
@@ -24,7 +24,7 @@ pub enum Change {
 }
 
 /// The months that have tables of their own, oldest first.
-pub async fn months(connection: &mut PgConnection) -> Result<Vec<Month>, StoreError> {
+pub async fn months(connection: &mut Session) -> Result<Vec<Month>, StoreError> {
     let days = sqlx::query_scalar!(
         r#"SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS "day!"
            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -37,26 +37,28 @@ pub async fn months(connection: &mut PgConnection) -> Result<Vec<Month>, StoreEr
 }
 
 /// The months up to this one of what was written while its month had no table. That is read whole: it is empty as a rule.
-pub async fn months_in_default(connection: &mut PgConnection, until: Month) -> Result<Vec<Month>, StoreError> {
-    let days = sqlx::query_scalar!(
+pub async fn months_in_default(connection: &mut Session, until: Month) -> Result<Vec<Month>, StoreError> {
+    let asking = sqlx::query_scalar!(
         r#"SELECT month AS "day!" FROM (SELECT month_of_id(event_id) AS month FROM events_default
                                         UNION SELECT month_of_id(delivery_id) FROM webhook_deliveries_default) m
            WHERE month <= $1 ORDER BY month"#,
         until.first_day(),
     )
-    .fetch_all(connection)
-    .await?;
+    .fetch_all(connection.unhurried());
+    let days = within(LONG, asking).await?;
     Ok(days.into_iter().map(Month::with).collect())
 }
 
 /// Makes the tables of a month, and moves there what was written of it before.
-pub async fn make_month(connection: &mut PgConnection, month: Month) -> Result<Change, StoreError> {
-    change(sqlx::query_scalar!(r#"SELECT make_month($1) AS "done!""#, month.first_day()).fetch_one(connection).await)
+pub async fn make_month(connection: &mut Session, month: Month) -> Result<Change, StoreError> {
+    let making = sqlx::query_scalar!(r#"SELECT make_month($1) AS "done!""#, month.first_day()).fetch_one(connection.unhurried());
+    change(within(LONG, making).await)
 }
 
 /// Drops a month, if nothing of it is to be delivered any more.
-pub async fn drop_month(connection: &mut PgConnection, month: Month, now: OffsetDateTime) -> Result<Change, StoreError> {
-    change(sqlx::query_scalar!(r#"SELECT drop_month($1, $2) AS "done!""#, month.first_day(), now).fetch_one(connection).await)
+pub async fn drop_month(connection: &mut Session, month: Month, now: OffsetDateTime) -> Result<Change, StoreError> {
+    let dropping = sqlx::query_scalar!(r#"SELECT drop_month($1, $2) AS "done!""#, month.first_day(), now).fetch_one(connection.unhurried());
+    change(within(LONG, dropping).await)
 }
 
 fn change(done: Result<String, sqlx::Error>) -> Result<Change, StoreError> {

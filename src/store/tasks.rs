@@ -1,11 +1,11 @@
 //! `tasks`: what is to be done for open orders.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
 use super::rows::parsed;
+use super::session::Session;
 use crate::domain::agenda::Work;
 use crate::domain::ids::{MerchantId, OrderId};
 use crate::domain::recovery::Progress;
@@ -45,7 +45,7 @@ impl TaskRow {
 }
 
 /// How the looks for an order have gone so far. `None` where nothing is to be done for it.
-pub async fn progress(connection: &mut PgConnection, merchant: MerchantId, order: OrderId) -> Result<Option<Progress>, StoreError> {
+pub async fn progress(connection: &mut Session, merchant: MerchantId, order: OrderId) -> Result<Option<Progress>, StoreError> {
     let row = sqlx::query_as!(
         Progress,
         "SELECT tries, absent_since, absent_last FROM tasks WHERE merchant_id = $1 AND order_id = $2",
@@ -60,7 +60,7 @@ pub async fn progress(connection: &mut PgConnection, merchant: MerchantId, order
 /// Takes at most `limit` tasks of one kind that are due and that nobody keeps, oldest first, and
 /// keeps them until `leased_until`. Other workers take others at the same time.
 pub async fn claim(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     work: Work,
     now: OffsetDateTime,
     leased_until: OffsetDateTime,
@@ -91,7 +91,7 @@ pub async fn claim(
 /// Takes at most `limit` due polls of one lane of one merchant, the one whose oldest poll is due longest, and keeps them
 /// until `leased_until`. Other workers take others at the same time.
 pub async fn claim_page(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     now: OffsetDateTime,
     leased_until: OffsetDateTime,
     limit: i64,
@@ -127,7 +127,7 @@ pub async fn claim_page(
 }
 
 /// Makes the task of an order due now, if it waits for the provider and nobody keeps it.
-pub async fn hasten(connection: &mut PgConnection, merchant: MerchantId, order: OrderId, now: OffsetDateTime) -> Result<(), StoreError> {
+pub async fn hasten(connection: &mut Session, merchant: MerchantId, order: OrderId, now: OffsetDateTime) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE tasks SET due_at = $3
          WHERE merchant_id = $1 AND order_id = $2 AND work IN ('look', 'poll') AND due_at > $3 AND (leased_until IS NULL OR leased_until <= $3)",
@@ -142,7 +142,7 @@ pub async fn hasten(connection: &mut PgConnection, merchant: MerchantId, order: 
 
 /// The task of one order: when it is due and how it has gone. `None` where nothing is left to do.
 pub async fn of_order(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     order: OrderId,
 ) -> Result<Option<(OffsetDateTime, Progress)>, StoreError> {

@@ -1,11 +1,11 @@
 //! The history of one order: its steps, attempts and reports.
 
 use serde_json::Value;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
+use super::session::Session;
 use crate::domain::ids::{MerchantId, OrderId};
 
 /// A step.
@@ -45,7 +45,7 @@ pub struct ReportRow {
 }
 
 /// The steps of an order, first to last.
-pub async fn steps(connection: &mut PgConnection, merchant: MerchantId, order: OrderId) -> Result<Vec<StepRow>, StoreError> {
+pub async fn steps(connection: &mut Session, merchant: MerchantId, order: OrderId) -> Result<Vec<StepRow>, StoreError> {
     let rows = sqlx::query_as!(
         StepRow,
         "SELECT sequence, status, stage, channel, reason, report_id, attempt_id, created_at FROM steps
@@ -59,7 +59,7 @@ pub async fn steps(connection: &mut PgConnection, merchant: MerchantId, order: O
 }
 
 /// The attempts of an order, first to last.
-pub async fn attempts(connection: &mut PgConnection, merchant: MerchantId, order: OrderId) -> Result<Vec<AttemptRow>, StoreError> {
+pub async fn attempts(connection: &mut Session, merchant: MerchantId, order: OrderId) -> Result<Vec<AttemptRow>, StoreError> {
     let rows = sqlx::query_as!(
         AttemptRow,
         "SELECT attempt_id, state, detail, started_at, leased_until, ended_at FROM attempts
@@ -73,7 +73,7 @@ pub async fn attempts(connection: &mut PgConnection, merchant: MerchantId, order
 }
 
 /// The reports of an order, first to last, without the raw input. The newest 200.
-pub async fn reports(connection: &mut PgConnection, merchant: MerchantId, order: OrderId) -> Result<Vec<ReportRow>, StoreError> {
+pub async fn reports(connection: &mut Session, merchant: MerchantId, order: OrderId) -> Result<Vec<ReportRow>, StoreError> {
     let mut rows = sqlx::query_as!(
         ReportRow,
         "SELECT report_id, channel, digest, summary, verdict, source, received_at FROM reports

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde::Serialize;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::group::{Group, document, row};
 use super::pool::Connections;
+use super::session::Session;
 use super::webhook_queue::Claimed;
 use super::{Db, StoreError};
 use crate::domain::ids::{EndpointId, MerchantId};
@@ -153,7 +153,7 @@ impl<'a> Row<'a> {
 }
 
 /// Writes tries, each whole or not at all. How an endpoint stands after several of its tries is what it would be after one by one.
-async fn write(connection: &mut PgConnection, document: &str) -> Result<Vec<Written>, StoreError> {
+async fn write(connection: &mut Session, document: &str) -> Result<Vec<Written>, StoreError> {
     let rows = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (

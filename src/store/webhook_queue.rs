@@ -1,9 +1,9 @@
 //! `webhook_queue`: what is to be delivered. What came of a try is the business of [`super::tries`].
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::session::Session;
 use super::{StoreError, audit};
 use crate::domain::audit::Entry;
 use crate::domain::delivery::EndpointState;
@@ -85,7 +85,7 @@ pub struct Claim {
 
 /// Takes deliveries that are due, of each endpoint the oldest, and of all endpoints in turn: how much waits for one makes no
 /// difference to another. Of what an endpoint hears about one order, only the first is taken.
-pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Taken, StoreError> {
+pub async fn claim(connection: &mut Session, claim: &Claim) -> Result<Taken, StoreError> {
     let rows = sqlx::query!(
         r#"
         WITH RECURSIVE busy AS (
@@ -209,12 +209,7 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Taken
 }
 
 /// Makes all that waits for an endpoint due now.
-pub async fn hasten(
-    connection: &mut PgConnection,
-    merchant: MerchantId,
-    endpoint: EndpointId,
-    now: OffsetDateTime,
-) -> Result<(), StoreError> {
+pub async fn hasten(connection: &mut Session, merchant: MerchantId, endpoint: EndpointId, now: OffsetDateTime) -> Result<(), StoreError> {
     sqlx::query!(
         "WITH waiting AS (
              SELECT object_id, place FROM webhook_queue
@@ -234,7 +229,7 @@ pub async fn hasten(
 
 /// Makes one delivery due now, with the whole schedule before it. Leaves it alone while it is being sent.
 pub async fn hasten_one(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     merchant: MerchantId,
     delivery: DeliveryId,
     now: OffsetDateTime,
@@ -259,7 +254,7 @@ pub async fn hasten_one(
 
 /// Cancels what waits for endpoints that are disabled; what is on its way comes to its end first. Gives the number. It looks at
 /// all merchants: an event can be handed to an endpoint in the moment in which that is disabled.
-pub async fn cancel_for_disabled(connection: &mut PgConnection, now: OffsetDateTime) -> Result<i64, StoreError> {
+pub async fn cancel_for_disabled(connection: &mut Session, now: OffsetDateTime) -> Result<i64, StoreError> {
     let canceled = sqlx::query_scalar!(
         r#"WITH waiting AS (
              SELECT q.merchant_id, q.endpoint_id, q.object_id, q.place
@@ -283,7 +278,7 @@ pub async fn cancel_for_disabled(connection: &mut PgConnection, now: OffsetDateT
 }
 
 /// How much is queued, and since when the oldest of it that could be sent has been due. `None`: nothing is due.
-pub async fn depth(connection: &mut PgConnection, now: OffsetDateTime) -> Result<(i64, Option<OffsetDateTime>), StoreError> {
+pub async fn depth(connection: &mut Session, now: OffsetDateTime) -> Result<(i64, Option<OffsetDateTime>), StoreError> {
     let row = sqlx::query!(
         r#"SELECT count(*) AS "queued!",
                   min(q.due_at) FILTER (WHERE q.due_at <= $1 AND n.state IN ('enabled', 'failing')

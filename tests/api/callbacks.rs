@@ -96,7 +96,7 @@ async fn what_cannot_be_read_is_kept_sealed_before_it_is_answered_and_moves_noth
     let (app, url) = with_deposit(&json!({})).await;
     let merchant = sqlx::query_scalar("SELECT merchant_id FROM orders").fetch_one(&mut app.database().await).await.expect("an order");
     let trade_id = tillgate::domain::ids::TradeId::parse("d-1").expect("a trade id");
-    let found = orders::by_trade_id(&mut app.database().await, tillgate::domain::ids::MerchantId(merchant), &trade_id).await;
+    let found = orders::by_trade_id(&mut *app.lease().await, tillgate::domain::ids::MerchantId(merchant), &trade_id).await;
     let order = found.expect("a database").expect("the order").0;
     let bodies: [&[u8]; 6] =
         [b"garbage-garbage", b"", &[0xff; 40], b"[1, 2, 3]", b"{\"status\": ", b"status=1&trade_id=d-1&transfer_id=%ff%fe"];

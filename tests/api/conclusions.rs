@@ -166,7 +166,7 @@ async fn a_call_whose_answer_comes_while_it_is_written_off_was_not_lost() {
     let mut database = app.database().await;
     let (merchant, order, attempt) =
         sqlx::query_as("SELECT merchant_id, order_id, attempt_id FROM attempts").fetch_one(&mut database).await.expect("a call");
-    let now = orders::by_id(&mut database, MerchantId(merchant), OrderId(order)).await.expect("a read").expect("an order");
+    let now = orders::by_id(&mut *app.lease().await, MerchantId(merchant), OrderId(order)).await.expect("a read").expect("an order");
     // Somebody has read it while the call was open, and takes it for lost.
     let before = Order { sequence: now.sequence - 1, state: State::Payout(Payout::Submitting), ..now };
     let says = Says::Answer { outcome: Outcome::Unknown("it was lost".to_owned()), late: false };

@@ -4,15 +4,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::poll;
-use tillgate::store::Db;
 use tillgate::store::pool::Lease;
+use tillgate::store::{Db, Limits, StoreError};
 
-use crate::harness::empty_database;
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::harness::{empty_database, limits};
 
 async fn db(connections: u32) -> Db {
-    Db::open(&empty_database().await.into(), connections, PATIENCE).expect("a pool")
+    Db::open(&empty_database().await.into(), limits(connections)).expect("a pool")
 }
 
 /// The server's process behind a connection.
@@ -52,4 +50,23 @@ async fn nobody_gets_more_connections_than_there_are() {
     lease.done();
     db.close().await;
     assert!(db.get().await.is_err(), "it is closed");
+}
+
+#[tokio::test]
+async fn a_statement_that_is_not_answered_is_given_up_with_its_connection() {
+    let short = Limits { statement: Duration::from_millis(300), ..limits(1) };
+    let db = Db::open(&empty_database().await.into(), short).expect("a pool");
+    let mut lease = db.get().await.expect("a connection");
+    let given_up = process(&mut lease).await;
+    let answer = sqlx::query("SELECT pg_sleep(3600)").execute(&mut *lease).await;
+    let error = StoreError::from(answer.expect_err("an hour is too long"));
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+    drop(lease);
+    // There may be one connection only, and nobody inherits that on which the statement goes on.
+    let mut next = db.get().await.expect("a new connection");
+    assert_ne!(process(&mut next).await, given_up);
+    let looks: String = sqlx::query_scalar("SHOW client_connection_check_interval").fetch_one(&mut *next).await.expect("a setting");
+    assert_eq!(looks, "10s", "the server ends what nobody waits for");
+    next.done();
+    db.close().await;
 }

@@ -26,6 +26,8 @@ use tillgate::flows::tenant::Scope;
 use tillgate::flows::{Context, feed, link, poll, retention, work};
 use tillgate::http::{self, auth::TrustedProxies};
 use tillgate::sandbox::{CallbackFault, ClientSetup, HicoinApp, Options, Sandbox};
+use tillgate::store::pool::Lease;
+use tillgate::store::{Db, Limits};
 use tillgate::webhooks::Sender;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -105,6 +107,11 @@ fn postgres() -> &'static PrivatePostgres {
     POSTGRES.get_or_init(|| PrivatePostgres::start(&PostgresOptions::temporary()).expect("a private Postgres"))
 }
 
+/// So many connections, and time for everything.
+pub fn limits(connections: u32) -> Limits {
+    Limits { connections, acquire: Duration::from_secs(30), statement: Duration::from_secs(60) }
+}
+
 /// The address of a fresh database on the shared server, with the schema.
 pub async fn fresh_database() -> String {
     static TEMPLATE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
@@ -112,7 +119,7 @@ pub async fn fresh_database() -> String {
         .get_or_init(|| async {
             execute("CREATE DATABASE template_house").await;
             let url = postgres().url("template_house").into();
-            let db = tillgate::store::Db::open(&url, 1, Duration::from_secs(5)).expect("a pool");
+            let db = Db::open(&url, limits(1)).expect("a pool");
             db.migrate().await.expect("the schema");
             // As workers do. What is later than that is in the default, as it is where no worker has been.
             for month in Month::of(OffsetDateTime::from_unix_timestamp(START).expect("a time")).and_following(1) {
@@ -395,6 +402,11 @@ impl TestApp {
     /// A connection to the test's database, for looking.
     pub async fn database(&self) -> PgConnection {
         PgConnection::connect(&self.database).await.expect("a connection")
+    }
+
+    /// One of the gateway's own connections.
+    pub async fn lease(&self) -> Lease {
+        self.context.db.get().await.expect("a connection")
     }
 
     /// Where FOMO was told to report an order to.

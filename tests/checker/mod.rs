@@ -13,11 +13,12 @@ pub mod ours;
 pub mod told;
 
 use std::fmt;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use tillgate::domain::law;
 use tillgate::flows::verify::{self, Wish};
-use tillgate::store::Db;
+use tillgate::store::{Db, Limits};
 use time::OffsetDateTime;
 
 /// Something that must not be.
@@ -51,9 +52,12 @@ impl From<law::Breach> for Breach {
     }
 }
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What our own database says: `tillgate verify`, in a list. `stuck_before`: what was due before then is stuck, if it is asked.
 pub async fn database(url: &str, stuck_before: Option<OffsetDateTime>) -> Vec<Breach> {
-    let db = Db::open(&SecretString::from(url.to_owned()), 2, std::time::Duration::from_secs(30)).expect("an address");
+    let db = Db::open(&SecretString::from(url.to_owned()), Limits { connections: 2, acquire: PATIENCE, statement: PATIENCE })
+        .expect("an address");
     let found = verify::breaches(&db, &Wish { merchant: None, stuck_before }).await.expect("the database can be read");
     db.close().await;
     found.into_iter().map(Breach::from).collect()

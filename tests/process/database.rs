@@ -1,13 +1,16 @@
 //! The databases of the houses: one private server, a database for each house, and the ways of standing in somebody's way there.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{Connection, PgConnection};
 use tillgate::app::private_postgres::{Options as PostgresOptions, PrivatePostgres};
+use url::Url;
 
 use crate::house::{DATABASE_PASSWORD, basics};
 use crate::program::{Folder, Launch, until};
+use crate::proxy::{Proxy, Target};
 
 /// The server that all tests of this process share.
 fn postgres() -> &'static PrivatePostgres {
@@ -18,6 +21,19 @@ fn postgres() -> &'static PrivatePostgres {
 /// The address of a database, with a password that the server does not ask for.
 fn address(name: &str) -> String {
     postgres().url(name).replacen("postgres@", &format!("postgres:{DATABASE_PASSWORD}@"), 1)
+}
+
+/// A database behind this proxy.
+pub fn through(door: &Proxy, name: &str) -> String {
+    format!("postgres://postgres:{DATABASE_PASSWORD}@127.0.0.1:{}/{name}?sslmode=disable", door.port)
+}
+
+/// This database behind a proxy, which leads there from now on.
+pub fn behind(door: &Proxy, database: &str) -> String {
+    let url = Url::parse(database).expect("an address");
+    let (_, folder) = url.query_pairs().find(|(name, _)| name == "host").expect("a folder");
+    door.leads_to(vec![Target::Socket(Path::new(&*folder).join(".s.PGSQL.5432"))]);
+    through(door, url.path().trim_start_matches('/'))
 }
 
 /// An empty database of its own.

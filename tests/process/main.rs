@@ -34,6 +34,7 @@ mod proxy;
 mod reconcile_command;
 mod report_command;
 mod rolling_webhooks;
+mod silence;
 mod stop;
 mod talk;
 mod time;

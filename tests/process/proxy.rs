@@ -59,6 +59,8 @@ struct Shared {
     struck: Mutex<BTreeMap<Ill, usize>>,
     /// Connections that were made before a change of this end.
     age: watch::Sender<u64>,
+    /// Connections that were made before a change of this go silent.
+    silence: watch::Sender<u64>,
 }
 
 /// A proxy on a port of its own. Dropping it closes it.
@@ -84,6 +86,7 @@ impl Proxy {
             dice: Mutex::new(dice),
             struck: Mutex::default(),
             age: watch::Sender::new(0),
+            silence: watch::Sender::new(0),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { port, shared, task }
@@ -107,6 +110,11 @@ impl Proxy {
     /// Resets all that is open.
     pub fn reset_all(&self) {
         self.shared.age.send_modify(|age| *age += 1);
+    }
+
+    /// Nothing that is open carries anything any more, and nothing is closed.
+    pub fn silence_all(&self) {
+        self.shared.silence.send_modify(|age| *age += 1);
     }
 
     /// What has happened so far.
@@ -159,10 +167,12 @@ async fn connect(client: TcpStream, dice: Dice, shared: Arc<Shared>) {
 enum End {
     Good,
     Reset,
+    /// It has not ended, but nothing is heard.
+    Silent,
 }
 
 async fn talk(client: TcpStream, server: impl AsyncRead + AsyncWrite + Send, mut dice: Dice, shared: &Shared) {
-    let mut age = shared.age.subscribe();
+    let (mut age, mut silence) = (shared.age.subscribe(), shared.silence.subscribe());
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = tokio::io::split(server);
     let lost = watch::Sender::new(false);
@@ -173,8 +183,13 @@ async fn talk(client: TcpStream, server: impl AsyncRead + AsyncWrite + Send, mut
             end = up => end,
             end = down => end,
             _ = age.changed() => End::Reset,
+            _ = silence.changed() => End::Silent,
         }
     };
+    if matches!(ends, End::Silent) {
+        // Until the client gives it up: a machine that is gone resets nothing.
+        let _ = tokio::io::copy(&mut from_client, &mut tokio::io::sink()).await;
+    }
     if matches!(ends, End::Reset)
         && let Ok(client) = from_client.reunite(to_client)
     {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde::Serialize;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,6 +15,7 @@ use crate::store::group::{Group, document, row};
 use crate::store::links::TokenRow;
 use crate::store::pool::Connections;
 use crate::store::rows::bytes;
+use crate::store::session::Session;
 use crate::store::{Db, StoreError};
 
 /// A new order with all that is written with it.
@@ -175,7 +175,7 @@ impl<'a> Row<'a> {
 }
 
 /// Writes the rows of a document, `count` of them. Gives what became of each, in their order.
-async fn write(connection: &mut PgConnection, document: &str, count: usize) -> Result<Vec<Option<Created>>, StoreError> {
+async fn write(connection: &mut Session, document: &str, count: usize) -> Result<Vec<Option<Created>>, StoreError> {
     let rows = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (

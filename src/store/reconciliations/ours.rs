@@ -2,7 +2,6 @@
 
 use rust_decimal::Decimal;
 use serde_json::Value;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -10,11 +9,12 @@ use super::{RunRow, first_id};
 use crate::domain::order::{Order, Way};
 use crate::store::StoreError;
 use crate::store::rows::{OrderRow, orders};
+use crate::store::session::Session;
 
 /// Orders of a period that went a way, by their ids, after one of them, at most `limit`. Without a way: deposits that the
 /// provider knows by a number.
 pub async fn orders_of_period(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     run: &RunRow,
     way: Option<Way>,
     after: Option<Uuid>,
@@ -47,7 +47,7 @@ pub async fn orders_of_period(
 }
 
 /// The number before the first incoming movement that the provider saw in a period. `None`: there is none.
-pub async fn number_before(connection: &mut PgConnection, run: &RunRow) -> Result<Option<i64>, StoreError> {
+pub async fn number_before(connection: &mut Session, run: &RunRow) -> Result<Option<i64>, StoreError> {
     let number = sqlx::query_scalar!(
         "SELECT min(provider_receipt_id::bigint) - 1 FROM receipts
          WHERE merchant_id = $1 AND provider = $2 AND receipt_id >= $3 AND provider_user IS NOT NULL",
@@ -72,7 +72,7 @@ pub struct PaidOut {
 }
 
 /// What the payouts of an account came to by coin, of orders made since.
-pub async fn paid_out(connection: &mut PgConnection, run: &RunRow, since: OffsetDateTime) -> Result<Vec<PaidOut>, StoreError> {
+pub async fn paid_out(connection: &mut Session, run: &RunRow, since: OffsetDateTime) -> Result<Vec<PaidOut>, StoreError> {
     let rows = sqlx::query_as!(
         PaidOut,
         r#"SELECT provider_coin_id, sum(amount) AS "amount!", bool_or(fee IS NULL AND destination->>'type' = 'address') AS "other_fees!"
@@ -90,7 +90,7 @@ pub async fn paid_out(connection: &mut PgConnection, run: &RunRow, since: Offset
 }
 
 /// Coins in which something is open or in doubt, or was begun since a time, so that no balance can be expected.
-pub async fn coins_in_motion(connection: &mut PgConnection, run: &RunRow, since: OffsetDateTime) -> Result<Vec<String>, StoreError> {
+pub async fn coins_in_motion(connection: &mut Session, run: &RunRow, since: OffsetDateTime) -> Result<Vec<String>, StoreError> {
     let coins = sqlx::query_scalar!(
         r#"SELECT o.provider_coin_id AS "coin!" FROM tasks t JOIN orders o USING (merchant_id, order_id)
          WHERE t.merchant_id = $1 AND o.provider = $2 AND o.kind <> 'deposit'
@@ -109,7 +109,7 @@ pub async fn coins_in_motion(connection: &mut PgConnection, run: &RunRow, since:
 }
 
 /// What the last run that asked was told of the payout account.
-pub async fn last_balances(connection: &mut PgConnection, run: &RunRow) -> Result<Option<Value>, StoreError> {
+pub async fn last_balances(connection: &mut Session, run: &RunRow) -> Result<Option<Value>, StoreError> {
     let found = sqlx::query_scalar!(
         r#"SELECT balances AS "balances!" FROM reconciliations
            WHERE merchant_id = $1 AND provider = $2 AND balances IS NOT NULL AND run_id <> $3

@@ -4,10 +4,11 @@
 //! orders that exist, and touch nothing beside them: their form leaves out what is for receipts, new orders, findings and hands, which
 //! takes a third of the time. Both forms are one text, so that there is one law.
 
-use sqlx::{Error, PgConnection};
+use sqlx::Error;
 use uuid::Uuid;
 
 use super::{Bond, Page};
+use crate::store::session::Session;
 
 /// The statement. What goes beyond the orders is left to the form: receipts that are heard of, and that none of them has changed
 /// (`found`, `heard`); whether the page stands as a whole (`page`, `stands`); new orders (`born`); the rest (`beyond`); the answer.
@@ -129,7 +130,7 @@ macro_rules! statement {
 }
 
 /// Writes records that touch nothing beside their orders: of each what it says, or nothing. Gives the orders that were written.
-pub(super) async fn of_orders(connection: &mut PgConnection, rows: &str) -> Result<Vec<Uuid>, Error> {
+pub(super) async fn of_orders(connection: &mut Session, rows: &str) -> Result<Vec<Uuid>, Error> {
     let statement = statement!(
         rows;
         found: "", heard: "", page: "", stands: "", born: "", beyond: "",
@@ -139,7 +140,7 @@ pub(super) async fn of_orders(connection: &mut PgConnection, rows: &str) -> Resu
 }
 
 /// Writes records of every kind. Gives the orders that were written; `None` if the page is one decision and does not stand.
-pub(super) async fn of_all(connection: &mut PgConnection, page: &Page) -> Result<Option<Vec<Uuid>>, Error> {
+pub(super) async fn of_all(connection: &mut Session, page: &Page) -> Result<Option<Vec<Uuid>>, Error> {
     let statement = statement!(
         page.rows, page.heard, page.bond == Bond::All, page.receipts;
         found: r#"), found AS (

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, PgExecutor};
 
 use tillgate::app::private_postgres::{Options, PrivatePostgres};
 use tillgate::store::Db;
+
+use crate::harness::limits;
 
 /// The one statement of the program with these words.
 fn statement(words: &[&str]) -> String {
@@ -25,19 +26,22 @@ fn statement(words: &[&str]) -> String {
     found.remove(0)
 }
 
-async fn run(database: &mut PgConnection, sql: &str) {
+async fn run(database: impl PgExecutor<'_>, sql: &str) {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(database).await.expect("a statement");
 }
 
 /// What a statement touches that was prepared long ago: buffers, and rows of tables. What it writes is taken back.
-async fn cost(database: &mut PgConnection, text: &str, values: &str) -> (i64, i64) {
-    run(database, &format!("BEGIN; PREPARE gate AS {text}")).await;
+async fn cost<D>(database: &mut D, text: &str, values: &str) -> (i64, i64)
+where
+    for<'a> &'a mut D: PgExecutor<'a>,
+{
+    run(&mut *database, &format!("BEGIN; PREPARE gate AS {text}")).await;
     for _ in 0..6 {
-        run(database, &format!("SAVEPOINT s; EXECUTE gate({values}); ROLLBACK TO s")).await;
+        run(&mut *database, &format!("SAVEPOINT s; EXECUTE gate({values}); ROLLBACK TO s")).await;
     }
     let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE gate({values})");
     let plan: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).persistent(false).fetch_one(&mut *database).await.expect("a plan");
-    run(database, "ROLLBACK; DEALLOCATE gate").await;
+    run(&mut *database, "ROLLBACK; DEALLOCATE gate").await;
     let plan = &plan[0]["Plan"];
     let count = |key: &str| plan[key].as_i64().expect("a count");
     (count("Shared Hit Blocks") + count("Shared Read Blocks"), rows_read(plan))
@@ -64,7 +68,7 @@ async fn fresh_database() -> String {
     let name = format!("history_{}", LAST.fetch_add(1, Ordering::Relaxed));
     let mut root = PgConnection::connect(&server.url("postgres")).await.expect("a connection");
     run(&mut root, &format!("CREATE DATABASE {name}")).await;
-    let db = Db::open(&server.url(&name).into(), 1, Duration::from_secs(30)).expect("a pool");
+    let db = Db::open(&server.url(&name).into(), limits(1)).expect("a pool");
     db.migrate().await.expect("the schema");
     db.close().await;
     server.url(&name)
@@ -151,7 +155,7 @@ async fn an_order_comes_to_its_end_for_the_same_price_however_many_are_open() {
         (statement(&["remove_task boolean", "CASE WHEN stands"]), ", '[]', false, 0"),
     ];
     let address = fresh_database_with(20_000, 20_000).await;
-    let db = Db::open(&address.into(), 1, Duration::from_secs(30)).expect("a pool");
+    let db = Db::open(&address.into(), limits(1)).expect("a pool");
     let mut database = db.get().await.expect("a connection of the gateway's");
     let one = "00000000-0000-7000-8000-00000000abcd";
     let order = format!(
@@ -161,7 +165,7 @@ async fn an_order_comes_to_its_end_for_the_same_price_however_many_are_open() {
          INSERT INTO tasks (merchant_id, order_id, work, due_at, tries) VALUES ({M}, '{one}', 'submit', now(), 0);
          UPDATE pg_class SET reltuples = 0, relpages = 4 WHERE oid = 'tasks'::regclass"
     );
-    run(&mut database, &order).await;
+    run(&mut *database, &order).await;
     let end = json!([{
         "merchant_id": M.trim_matches('\''), "order_id": one, "sequence": 2, "changed": true, "hears": 0, "now": "2026-01-31T00:00:00Z",
         "status": "canceled", "amount_received": "0", "amount_confirmed": "0", "late": false, "doubts": 0, "is_final": true,
@@ -174,7 +178,7 @@ async fn an_order_comes_to_its_end_for_the_same_price_however_many_are_open() {
     }]);
     for (report, more) in forms {
         for what in [&end, &later] {
-            let (buffers, rows) = cost(&mut database, &report, &format!("'{what}'{more}")).await;
+            let (buffers, rows) = cost(&mut *database, &report, &format!("'{what}'{more}")).await;
             assert!(buffers <= 150 && rows <= 10, "{buffers} buffers and {rows} rows, of which the task and the order are two each");
         }
     }
@@ -185,14 +189,14 @@ async fn an_order_comes_to_its_end_for_the_same_price_however_many_are_open() {
 async fn a_try_is_written_down_for_the_same_price_however_much_is_queued() {
     let tries = statement(&["WITH input AS", "webhook_attempts", "success boolean"]);
     let address = fresh_database_with(1, 0).await;
-    let db = Db::open(&address.into(), 1, Duration::from_secs(30)).expect("a pool");
+    let db = Db::open(&address.into(), limits(1)).expect("a pool");
     let mut database = db.get().await.expect("a connection of the gateway's");
     let queue = format!(
         "ALTER TABLE webhook_queue SET (autovacuum_enabled = false);
          INSERT INTO webhook_queue (merchant_id, endpoint_id, object_id, place, delivery_id, event_id, due_at)
          SELECT {M}, {M}, md5((n / 4)::text)::uuid, n % 4 + 1, md5('d' || n)::uuid, md5('e' || n)::uuid, now() FROM generate_series(0, 3999) n"
     );
-    run(&mut database, &queue).await;
+    run(&mut *database, &queue).await;
     let delivery: String =
         sqlx::query_scalar("SELECT delivery_id::text FROM webhook_queue WHERE object_id = md5('500')::uuid AND place = 1")
             .fetch_one(&mut *database)
@@ -202,6 +206,6 @@ async fn a_try_is_written_down_for_the_same_price_however_much_is_queued() {
         "merchant_id": M.trim_matches('\''), "delivery_id": delivery, "fence": 0, "sent": true, "now": "2026-01-31T00:00:00Z",
         "state": "delivered", "success": true, "gone": false, "status": 200, "latency_ms": 1,
     }]);
-    let (buffers, rows) = cost(&mut database, &tries, &format!("'{told}', 5")).await;
+    let (buffers, rows) = cost(&mut *database, &tries, &format!("'{told}', 5")).await;
     assert!(buffers <= 60 && rows <= 10, "{buffers} buffers and {rows} rows, of which the queue's are two, read a few times each");
 }

@@ -96,8 +96,8 @@ async fn what_was_stored_and_not_heard_of_is_heard_by_whoever_comes_next() {
         leased_until: now + Duration::from_secs(30),
     };
     // A reader stores a page and is gone.
-    assert_eq!(keep(&mut app.database().await, &page).await.expect("it is kept"), 1);
-    assert_eq!(keep(&mut app.database().await, &page).await.expect("it is kept"), 0);
+    assert_eq!(keep(&mut *app.lease().await, &page).await.expect("it is kept"), 1);
+    assert_eq!(keep(&mut *app.lease().await, &page).await.expect("it is kept"), 0);
     round(&app).await;
     expect(&app, &[("d-1", "awaiting_payment 0/0 none")]).await;
     // Its lease ends; and though the provider is down then, what is here is heard.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures_util::poll;
 use serde_json::json;
-use sqlx::PgConnection;
 use tillgate::domain::ids::{MerchantId, TradeId};
 use tillgate::domain::money::Amount;
 use tillgate::domain::order::Provider;
@@ -14,6 +13,7 @@ use tillgate::http::auth::TrustedProxies;
 use tillgate::store::feeds::{EntryRow, FeedKey, Page, keep};
 use tillgate::store::orders;
 use tillgate::store::pool::Lease;
+use tillgate::store::session::Session;
 use tokio::task::JoinHandle;
 
 use super::{Payer, expect, finish, round, show, start};
@@ -62,7 +62,7 @@ impl Reading {
 }
 
 /// A reader has stored a deposit and gone no further.
-async fn stored(database: &mut PgConnection, payer: &Payer<'_>, merchant: MerchantId, number: u64, amount: &str) {
+async fn stored(database: &mut Session, payer: &Payer<'_>, merchant: MerchantId, number: u64, amount: &str) {
     let app = payer.app;
     let now = app.clock.now();
     let entry = EntryRow {
@@ -102,8 +102,8 @@ async fn wherever_two_readers_overtake_each_other_money_finds_its_home() {
     let replicas = [app.replica_with(&alone, TrustedProxies::default()), app.replica_with(&alone, TrustedProxies::default())];
     // From now on there is a feed.
     round(&app).await;
-    let mut database = app.database().await;
-    let merchant = MerchantId(sqlx::query_scalar("SELECT merchant_id FROM merchants").fetch_one(&mut database).await.expect("a merchant"));
+    let mut database = app.lease().await;
+    let merchant = MerchantId(sqlx::query_scalar("SELECT merchant_id FROM merchants").fetch_one(&mut *database).await.expect("a merchant"));
     for (first, second) in (0..=STEPS).flat_map(|first| (0..=STEPS).map(move |second| (first, second))) {
         let payer = Payer::new(&app, &format!("payer-{first}-{second}")).await;
         let [four, nine, six] = ["four", "nine", "six"].map(|asks| format!("{asks}-{first}-{second}"));

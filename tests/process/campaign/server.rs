@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use tillgate::app::private_postgres::{Options, PrivatePostgres};
 
 use crate::chaos::Dice;
-use crate::database::{connect, execute};
-use crate::house::{DATABASE_PASSWORD, basics};
+use crate::database::{connect, execute, through};
+use crate::house::basics;
 use crate::program::{Folder, Launch, kill_process, until};
 use crate::proxy::{Proxy, Target};
 
@@ -69,7 +69,7 @@ impl Server {
 
     /// A database as those see it who look on.
     pub fn address(&self, name: &str) -> String {
-        address(&self.door, name)
+        through(&self.door, name)
     }
 
     /// A new database with the schema.
@@ -82,11 +82,6 @@ impl Server {
         .await;
         self.address(name)
     }
-}
-
-/// A database behind this proxy.
-pub fn address(door: &Proxy, name: &str) -> String {
-    format!("postgres://postgres:{DATABASE_PASSWORD}@127.0.0.1:{}/{name}?sslmode=disable", door.port)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -11,9 +11,9 @@ use tillgate::sandbox::TokenLife;
 use super::figures::{Coverage, Tally};
 use super::history::History;
 use super::script::{Blow, Script};
-use super::server::{Server, address};
+use super::server::Server;
 use crate::chaos::Dice;
-use crate::database::connect;
+use crate::database::{connect, through};
 use crate::hook::{Hook, Reply};
 use crate::house::{At, Ground, House, Plan, USDT, free_port};
 use crate::program::Program;
@@ -166,9 +166,10 @@ fn serve_on(house: &House, script: &Script, database: &str, door: &Proxy, port: 
     const SCHEDULE: &str = "100ms,200ms,300ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,\
                             2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s,2s";
     let own = [
-        ("TILLGATE__DATABASE__URL", address(door, database)),
+        ("TILLGATE__DATABASE__URL", through(door, database)),
         ("TILLGATE__DATABASE__MAX_CONNECTIONS", script.connections.to_string()),
         ("TILLGATE__DATABASE__ACQUIRE_TIMEOUT", "2s".to_owned()),
+        ("TILLGATE__DATABASE__STATEMENT_TIMEOUT", "2s".to_owned()),
         ("TILLGATE__SERVER__BIND", format!("127.0.0.1:{port}")),
         ("TILLGATE__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
         ("TILLGATE__TIMING__WEBHOOK_SCHEDULE", SCHEDULE.to_owned()),

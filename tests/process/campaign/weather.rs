@@ -10,7 +10,7 @@ use super::site::Site;
 use crate::chaos::Dice;
 use crate::program::pass;
 
-/// All lines are reset about so often.
+/// All that is open on a line is reset or goes silent about so often.
 const LINES: Duration = Duration::from_secs(3);
 
 /// Plays it until the faults are over.
@@ -78,14 +78,22 @@ async fn goes_on_for(site: &Site<'_>, time: Duration) -> bool {
     !site.is_over()
 }
 
-/// Now and then everything that is open is reset at once.
+/// Now and then everything that is open is reset at once, or goes silent, as if the machine at the other end had lost its power.
 async fn on_the_lines(site: &Site<'_>, mut dice: Dice) {
     let lines = [("database", &site.database, site.script.database), ("wallet", &site.wallets, site.script.wallets)];
     while goes_on_for(site, dice_of(&mut dice, LINES)).await {
         let (name, line, trouble) = *dice.one_of(&lines);
         if trouble.often > 0 {
-            line.reset_all();
-            site.tally.add(&format!("{name}: all reset"), 1);
+            match dice.between(0, 3) {
+                0 => {
+                    line.silence_all();
+                    site.tally.add(&format!("{name}: all silent"), 1);
+                }
+                _ => {
+                    line.reset_all();
+                    site.tally.add(&format!("{name}: all reset"), 1);
+                }
+            }
         }
     }
 }
