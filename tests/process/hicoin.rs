@@ -189,6 +189,13 @@ impl House {
         .expect("a count")
     }
 
+    /// Waits until the feed is not being read.
+    pub async fn nobody_reads(&self) {
+        let sql = "SELECT bool_and(leased_until IS NULL) FROM deposit_feeds";
+        let idle = async || sqlx::query_scalar::<_, Option<bool>>(sql).fetch_one(&mut *self.eyes.lock().await).await.expect("an answer");
+        until("nobody reads the feed", async || idle().await.filter(|idle| *idle).map(drop)).await;
+    }
+
     /// Waits until these movements are stored at this standing, and heard of.
     pub async fn heard(&self, numbers: &[u64], progress: &str) {
         let all = i64::try_from(numbers.len()).expect("a count");

@@ -122,6 +122,8 @@ async fn ask(house: &House, news: News) -> Vec<u64> {
                 house.comes_to(trade_id, &["processing/confirming"]).await;
             }
             if news == News::Confirmed {
+                // The last question of a reading, whether there is more, is not the one that tells the news.
+                house.nobody_reads().await;
                 hangs();
             }
             house.held(1).await;
