@@ -102,8 +102,8 @@ async fn wherever_two_readers_overtake_each_other_money_finds_its_home() {
     let replicas = [app.replica_with(&alone, TrustedProxies::default()), app.replica_with(&alone, TrustedProxies::default())];
     // From now on there is a feed.
     round(&app).await;
-    let mut database = app.lease().await;
-    let merchant = MerchantId(sqlx::query_scalar("SELECT merchant_id FROM merchants").fetch_one(&mut *database).await.expect("a merchant"));
+    let merchant =
+        MerchantId(sqlx::query_scalar("SELECT merchant_id FROM merchants").fetch_one(&mut *app.lease().await).await.expect("a merchant"));
     for (first, second) in (0..=STEPS).flat_map(|first| (0..=STEPS).map(move |second| (first, second))) {
         let payer = Payer::new(&app, &format!("payer-{first}-{second}")).await;
         let [four, nine, six] = ["four", "nine", "six"].map(|asks| format!("{asks}-{first}-{second}"));
@@ -111,13 +111,13 @@ async fn wherever_two_readers_overtake_each_other_money_finds_its_home() {
             payer.ask(trade_id, amount).await;
         }
         let nine_comes = payer.hide("9");
-        stored(&mut database, &payer, merchant, nine_comes, "9").await;
+        stored(&mut *app.lease().await, &payer, merchant, nine_comes, "9").await;
         let mut one = Reading::begin(&replicas[0], merchant, &six).await;
         for _ in 0..first {
             one.step().await;
         }
         let four_comes = payer.hide("4");
-        stored(&mut database, &payer, merchant, four_comes, "4").await;
+        stored(&mut *app.lease().await, &payer, merchant, four_comes, "4").await;
         let mut other = Reading::begin(&replicas[1], merchant, &six).await;
         for _ in 0..second {
             other.step().await;
