@@ -121,12 +121,13 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// No statement but those of migrations has a reason to read a whole table, nor to be compiled, nor to start processes of its own. Postgres thinks so where its statistics
+/// No statement but those of migrations has a reason to read a whole table, nor to be compiled. Postgres thinks so where its statistics
 /// are of a table that was empty: a queue at night, a month that begins. A plan of then is kept, and reads all of it once it is full.
 /// Neither has one to sort what an index holds in its order, piece by piece, because another index is smaller; nor a plan that is better
-/// for some values than for others: each is planned once, and not for each page of a list anew.
+/// for some values than for others: each is planned once, and not for each page of a list anew. And none reads so much that processes
+/// of its own would pay, as Postgres thinks where a table is large.
 ///
-/// And where a statement takes long, the server looks whether anybody still waits for its answer.
+/// Where a statement takes long, the server looks whether anybody still waits for its answer.
 const SESSION: [(&str, &str); 6] = [
     ("enable_seqscan", "off"),
     ("enable_incremental_sort", "off"),
