@@ -250,14 +250,18 @@ async fn books_that_do_not_add_up_have_no_footer() {
     sqlx::query(spoil).execute(&mut app.database().await).await.expect("an update");
     for format in FORMATS {
         let url = format!("{}/v1/reports/statement?from={}&to={}&format={format}", app.api, DAYS[0], DAYS[1]);
-        let mut answer = app.http.get(url).bearer_auth(app.key.expose_secret()).send().await.expect("an answer");
+        let answer = app.http.get(url).bearer_auth(app.key.expose_secret()).send().await;
         let mut seen = Vec::new();
-        let broken = loop {
-            match answer.chunk().await {
-                Ok(Some(piece)) => seen.extend_from_slice(&piece),
-                Ok(None) => break false,
-                Err(_) => break true,
-            }
+        let broken = match answer {
+            Ok(mut answer) => loop {
+                match answer.chunk().await {
+                    Ok(Some(piece)) => seen.extend_from_slice(&piece),
+                    Ok(None) => break false,
+                    Err(_) => break true,
+                }
+            },
+            // The server sends what it has when it must wait for more: it may know of the mistake before it sends anything.
+            Err(error) => !error.is_connect() && !error.is_timeout(),
         };
         let seen = String::from_utf8(seen).expect("a text");
         assert!(broken && !seen.contains("footer") && !seen.contains("closing"), "{seen}");
