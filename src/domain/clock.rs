@@ -76,13 +76,17 @@ impl Clock {
 
     /// A new time-ordered id (UUIDv7) of this clock's present.
     pub fn new_uuid(&self) -> Uuid {
-        let now = self.now();
-        let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
+        self.new_uuid_of(self.now())
+    }
+
+    /// A new id of what bears this time: it tells the same millisecond.
+    pub fn new_uuid_of(&self, time: OffsetDateTime) -> Uuid {
+        let seconds = u64::try_from(time.unix_timestamp()).unwrap_or_default();
         match &self.manual {
-            None => Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.nanosecond())),
+            None => Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, time.nanosecond())),
             Some(manual) => {
                 let mut manual = manual.lock().unwrap_or_else(PoisonError::into_inner);
-                let millis = seconds * 1000 + u64::from(now.nanosecond() / 1_000_000);
+                let millis = seconds * 1000 + u64::from(time.nanosecond() / 1_000_000);
                 // A counter in the high bits keeps ids of one manual instant in their order.
                 manual.seed = manual.seed.wrapping_add(1);
                 let mut random = [0; 10];

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::order::Kind;
@@ -83,6 +84,13 @@ impl OrderId {
         format!("{}{}", kind.prefix(), self.0.simple())
     }
 
+    /// No order that was created then or later has a smaller id. Ids tell whole milliseconds.
+    pub fn first_of(time: OffsetDateTime) -> Self {
+        const LAST: i128 = (1 << 48) - 1;
+        let millis = time.unix_timestamp_nanos().div_euclid(1_000_000).clamp(0, LAST);
+        Self(Uuid::from_u128(millis.unsigned_abs() << 80))
+    }
+
     /// Reads the public form of an order of this kind.
     pub fn parse(text: &str, kind: Kind) -> Result<Self, IdError> {
         parse_prefixed(text, kind.prefix()).map(Self).ok_or(IdError("must be the id of an order of this list, for example the last one's"))
@@ -147,7 +155,10 @@ impl fmt::Display for CustomerId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prop_assert, proptest};
+
     use super::*;
+    use crate::domain::clock::Clock;
 
     #[test]
     fn public_ids_read_back_and_only_with_their_own_prefix() {
@@ -157,6 +168,24 @@ mod tests {
         let order = OrderId(Uuid::from_u128(9));
         assert_eq!(OrderId::parse(&order.public(Kind::Payout), Kind::Payout), Ok(order));
         assert!(OrderId::parse(&order.public(Kind::Payout), Kind::Deposit).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_created_in_a_period_has_its_id_there(created in 0_i64..4_000_000_000_000_000, from in 0_i64..4_000_000_000_000_000, near in -2_000_i64..2_000) {
+            let time = |micros: i64| OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(micros);
+            let id = OrderId(Clock::manual(time(0), 1).new_uuid_of(time(created)));
+            for from in [from, (created + near).max(0)] {
+                prop_assert!(created < from || id >= OrderId::first_of(time(from)));
+                prop_assert!(created >= from || id < OrderId::first_of(time(from + 1_000)));
+            }
+        }
+    }
+
+    #[test]
+    fn times_before_and_after_all_ids_are_no_mistake() {
+        assert_eq!(OrderId::first_of(time::Date::MIN.midnight().assume_utc()), OrderId(Uuid::nil()));
+        assert!(OrderId::first_of(time::Date::MAX.midnight().assume_utc()) < OrderId(Uuid::max()));
     }
 
     #[test]

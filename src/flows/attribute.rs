@@ -138,7 +138,7 @@ impl Page<'_> {
             self.coins.iter().find(|coin| coin.provider_coin_id == receipt.provider_coin_id).map_or(MAX_SCALE, |coin| coin.decimals);
         let birth = Birth {
             merchant_id: self.feed.merchant_id,
-            id: OrderId(self.context.clock.new_uuid()),
+            id: OrderId(self.context.clock.new_uuid_of(now)),
             trade_id,
             kind: Kind::Deposit,
             provider: self.feed.provider,

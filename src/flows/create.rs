@@ -217,7 +217,7 @@ fn draft(
     let expires_at = (wish.kind == Kind::Deposit).then(|| now + wish.expires_in.unwrap_or(context.timing.deposit_ttl));
     let birth = Birth {
         merchant_id: merchant,
-        id: OrderId(context.clock.new_uuid()),
+        id: OrderId(context.clock.new_uuid_of(now)),
         trade_id: wish.trade_id.clone(),
         kind: wish.kind,
         provider: wish.provider,

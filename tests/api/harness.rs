@@ -131,7 +131,7 @@ pub async fn fresh_database() -> String {
     // One at a time: a template must not be in use while it is copied.
     static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _one = ONE.lock().await;
-    new_database("TEMPLATE template_house").await
+    new_database("TEMPLATE template_house STRATEGY FILE_COPY").await
 }
 
 /// The address of a database without any schema.

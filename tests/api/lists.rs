@@ -170,6 +170,10 @@ async fn each_filter_and_any_of_them_together_show_what_fits() {
         (&format!("created_gte={one}"), "p-3 p-2 p-1"),
         (&format!("created_gte={elsewhere}"), "p-3 p-2 p-1"),
         (&format!("created_lt={one}"), "p-0"),
+        ("created_lt=2027-01-15T08:00:00Z", ""),
+        ("created_lt=2027-01-15T08:00:00.000001Z", "p-0"),
+        ("created_gte=2027-01-15T08:00:00.000001Z", "p-3 p-2 p-1"),
+        ("created_gte=0001-01-01T00:00:00Z&created_lt=9999-12-31T23:59:59Z", "p-3 p-2 p-1 p-0"),
         (&format!("created_gte={one}&created_lt={three}"), "p-2 p-1"),
         (&format!("created_gte={three}&created_lt={one}"), ""),
         (&format!("created_gte={one}&created_lt={three}&customer=bob&coin=usdt&provider=fomo&status=canceled"), "p-2"),
@@ -192,14 +196,24 @@ async fn a_filtered_walk_meets_each_order_that_fits_once() {
         wish["customer"] = json!(if number % 2 == 0 { "even" } else { "odd" });
         assert_eq!(app.post("/v1/payouts", &wish).await.status, 201);
     }
-    let (mut seen, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = app.get(&format!("/v1/payouts?customer=even&limit=2{cursor}")).await;
-        seen.extend(names(&page).into_iter().map(str::to_owned));
-        let Some(next) = page.body["next_cursor"].as_str() else { break };
-        cursor = format!("&starting_after={next}");
+    for number in [1, 2, 5] {
+        assert_eq!(app.post(&format!("/v1/payouts/p-{number}/cancel"), &json!({})).await.status, 200);
     }
-    assert_eq!(seen, ["p-8", "p-6", "p-4", "p-2", "p-0"]);
+    for (query, expected) in [
+        ("customer=even", "p-8 p-6 p-4 p-2 p-0"),
+        ("status=canceled", "p-5 p-2 p-1"),
+        ("status=queued,canceled,succeeded", "p-8 p-7 p-6 p-5 p-4 p-3 p-2 p-1 p-0"),
+        ("status=queued,canceled&customer=odd", "p-7 p-5 p-3 p-1"),
+    ] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = app.get(&format!("/v1/payouts?{query}&limit=2{cursor}")).await;
+            seen.extend(names(&page).into_iter().map(str::to_owned));
+            let Some(next) = page.body["next_cursor"].as_str() else { break };
+            cursor = format!("&starting_after={next}");
+        }
+        assert_eq!(seen.join(" "), expected, "{query}");
+    }
     app.finish().await;
 }
 
