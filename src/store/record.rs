@@ -69,13 +69,20 @@ impl Record<'_> {
 
     fn touches(&self) -> Touches {
         let more = !self.stands_alone() || self.receipt.is_some() || self.finding.is_some();
-        if more { Touches::More } else { Touches::Orders }
+        let order = self.changed || self.report.is_some() || self.ended.is_some() || self.opened.is_some();
+        match self.task {
+            _ if more => Touches::More,
+            TaskWrite::Leave | TaskWrite::Set(..) if !order => Touches::Tasks,
+            _ => Touches::Orders,
+        }
     }
 }
 
 /// What records write to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Touches {
+    /// Tasks of orders that exist, and nothing else.
+    Tasks,
     /// Orders that exist, with their steps, events, tasks, attempts and reports.
     Orders,
     /// Receipts, new orders, discrepancies or the audit log, too.
@@ -190,8 +197,8 @@ pub async fn record(db: &Db, records: &[Record<'_>], homeless: &[Homeless], bond
         .map(|heard| row(&heard))
         .collect::<Result<Vec<_>, _>>()?;
     let receipts = i64::try_from(heard.len()).unwrap_or(i64::MAX);
-    let more = bond == Bond::All || !heard.is_empty() || records.iter().any(|record| record.touches() == Touches::More);
-    let touches = if more { Touches::More } else { Touches::Orders };
+    let more = bond == Bond::All || !heard.is_empty();
+    let touches = records.iter().map(Record::touches).chain(more.then_some(Touches::More)).max().unwrap_or(Touches::Orders);
     let page = Page { rows: document(&rows), heard: document(&heard), receipts, bond, touches };
     let mut connection = db.get().await?;
     let written = write(&mut connection, &page).await?;
@@ -212,6 +219,7 @@ struct Page {
 
 async fn write(connection: &mut Session, page: &Page) -> Result<Option<Vec<OrderId>>, StoreError> {
     let written = match page.touches {
+        Touches::Tasks => statement::of_tasks(connection, &page.rows).await.map(Some),
         Touches::Orders => statement::of_orders(connection, &page.rows).await.map(Some),
         Touches::More => statement::of_all(connection, page).await,
     };

@@ -1,8 +1,9 @@
-//! The text of the statement that writes records, in two forms.
+//! The text of the statement that writes records, in three forms.
 //!
 //! Postgres sets up each part of a statement anew whenever it runs, whether a row comes to that part or not. Nearly all records are of
 //! orders that exist, and touch nothing beside them: their form leaves out what is for receipts, new orders, findings and hands, which
-//! takes a third of the time. Both forms are one text, so that there is one law.
+//! takes a third of the time. Both forms are one text, so that there is one law. Of most open orders a wallet tells nothing new, again
+//! and again: what is left of the text then is the order's task.
 
 use sqlx::Error;
 use uuid::Uuid;
@@ -127,6 +128,33 @@ macro_rules! statement {
             $($argument),+
         )
     };
+}
+
+/// Writes when to ask again, after a look that told nothing new. Gives the orders of which that was written.
+pub(super) async fn of_tasks(connection: &mut Session, rows: &str) -> Result<Vec<Uuid>, Error> {
+    let statement = sqlx::query_scalar!(
+        r#"WITH input AS MATERIALIZED (
+            SELECT * FROM json_to_recordset($1::text::json) AS i(
+                merchant_id uuid, order_id uuid, sequence bigint, work text, lane text, due_at timestamptz, tries integer,
+                absent_since timestamptz, absent_last timestamptz, leased_until timestamptz)
+        ), here AS (
+            SELECT i.* FROM input i
+            WHERE EXISTS (SELECT FROM orders o
+                          WHERE o.merchant_id = i.merchant_id AND o.order_id = i.order_id AND o.sequence = i.sequence)
+        ), u AS (
+            -- As in the other forms.
+            UPDATE tasks t SET
+                sequence = i.sequence, work = i.work, lane = i.lane, due_at = i.due_at, tries = i.tries,
+                absent_since = i.absent_since, absent_last = i.absent_last, leased_until = i.leased_until
+            FROM here i CROSS JOIN LATERAL (
+                SELECT t.ctid AS at FROM tasks t
+                WHERE t.merchant_id = i.merchant_id AND t.order_id = i.order_id AND t.sequence <= i.sequence LIMIT 1 FOR UPDATE) k
+            WHERE i.work IS NOT NULL AND t.ctid = k.at
+        )
+        SELECT ARRAY(SELECT order_id FROM here) AS "orders!""#,
+        rows
+    );
+    statement.fetch_one(connection).await
 }
 
 /// Writes records that touch nothing beside their orders: of each what it says, or nothing. Gives the orders that were written.
