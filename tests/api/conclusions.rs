@@ -10,7 +10,7 @@ use tillgate::domain::order::{Order, Provider};
 use tillgate::domain::recovery::Progress;
 use tillgate::domain::report::{Channel, Outcome, Report, Says};
 use tillgate::domain::status::{Payout, State};
-use tillgate::flows::settle::{Notes, settle};
+use tillgate::flows::settle::{Change, Notes, settle, settle_page};
 use tillgate::flows::tenant::tenant;
 use tillgate::flows::time;
 use tillgate::http::auth::TrustedProxies;
@@ -195,6 +195,31 @@ async fn a_task_that_is_kept_for_a_call_that_has_ended_is_taken_away() {
     sqlx::raw_sql(sql).execute(&mut app.database().await).await.expect("a task that was left");
     app.settle_down().await;
     assert_eq!(app.count("tasks").await, 0);
+    app.finish().await;
+}
+
+/// Whoever has seen an order before it went on puts nothing off any more, and hears that he has not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_tells_nothing_new_of_an_order_as_it_was_leaves_its_task_alone() {
+    let app = TestApp::start().await;
+    app.link_ada().await;
+    // FOMO refuses our signature: the payout is queued again.
+    app.sandbox.inject("pay_user", Some("p-1"), Fault::Code(7), Times::Count(1));
+    app.payout("p-1").await;
+    app.submit().await;
+    let (merchant, order) =
+        sqlx::query_as("SELECT merchant_id, order_id FROM orders").fetch_one(&mut app.database().await).await.expect("an order");
+    let now = orders::by_id(&mut *app.lease().await, MerchantId(merchant), OrderId(order)).await.expect("a read").expect("an order");
+    let tenant = tenant(&app.context, MerchantId(merchant)).await.expect("the merchant");
+    let account = tenant.account(Provider::Fomo).expect("an account");
+    let before = Order { sequence: now.sequence - 1, ..now.clone() };
+    for (seen, tries, written) in [(before, 8, 0), (now, 9, 1)] {
+        let nothing = Report { channel: Channel::Clock, proven: true, says: Says::Nothing, evidence: None };
+        let notes = Notes { progress: Some(Progress { tries, ..Progress::default() }), ..Notes::default() };
+        let settled = settle_page(&app.context, account, &[Change::new(seen, nothing, notes)], &[]).await.expect("a word");
+        let found = app.count(&format!("tasks WHERE tries = {tries}")).await;
+        assert_eq!((settled.iter().flatten().count(), found), (written, i64::try_from(written).expect("a number")));
+    }
     app.finish().await;
 }
 
