@@ -9,6 +9,7 @@ mod campaign;
 mod checker;
 
 mod chaos;
+mod clocks;
 mod command_line;
 mod database;
 mod deliver;
@@ -37,7 +38,6 @@ mod rolling_webhooks;
 mod silence;
 mod stop;
 mod talk;
-mod time;
 mod told;
 mod verify_command;
 mod webhook_command;
