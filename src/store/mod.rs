@@ -123,13 +123,14 @@ impl From<sqlx::Error> for StoreError {
 
 /// No statement but those of migrations has a reason to read a whole table, nor to be compiled. Postgres thinks so where its statistics
 /// are of a table that was empty: a queue at night, a month that begins. A plan of then is kept, and reads all of it once it is full.
-/// Neither has one to sort what an index holds in its order, piece by piece, because another index is smaller; nor a plan that is better
-/// for some values than for others: each is planned once, and not for each page of a list anew. And none reads so much that processes
-/// of its own would pay, as Postgres thinks where a table is large.
+/// Neither has one to sort what an index holds in its order, at once or piece by piece, because another index is smaller or as good for
+/// an empty table; nor a plan that is better for some values than for others: each is planned once, and not for each page of a list
+/// anew. And none reads so much that processes of its own would pay, as Postgres thinks where a table is large.
 ///
 /// Where a statement takes long, the server looks whether anybody still waits for its answer.
-const SESSION: [(&str, &str); 6] = [
+const SESSION: [(&str, &str); 7] = [
     ("enable_seqscan", "off"),
+    ("enable_sort", "off"),
     ("enable_incremental_sort", "off"),
     ("jit", "off"),
     ("max_parallel_workers_per_gather", "0"),

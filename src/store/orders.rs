@@ -45,13 +45,17 @@ pub async fn return_url(connection: &mut Session, merchant: MerchantId, order: O
     Ok(row.flatten())
 }
 
-/// Orders by their ids, in one statement.
+/// Orders by their ids, in one statement: each by its key, whatever the statistics say of the table.
 pub async fn by_ids(connection: &mut Session, ids: &[(MerchantId, OrderId)]) -> Result<Vec<Order>, StoreError> {
     let (merchants, ids): (Vec<Uuid>, Vec<Uuid>) = ids.iter().map(|(merchant, order)| (merchant.0, order.0)).unzip();
     let rows = sqlx::query_as!(
         OrderRow,
         "SELECT o.* FROM unnest($1::uuid[], $2::uuid[]) AS wanted (merchant_id, order_id)
-         JOIN orders o USING (merchant_id, order_id)",
+         CROSS JOIN LATERAL (
+             -- Said like this, only the primary key will do.
+             SELECT * FROM orders o WHERE (o.merchant_id, o.order_id) >= (wanted.merchant_id, wanted.order_id)
+             ORDER BY o.merchant_id, o.order_id LIMIT 1) o
+         WHERE o.merchant_id = wanted.merchant_id AND o.order_id = wanted.order_id",
         &merchants,
         &ids,
     )

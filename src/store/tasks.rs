@@ -69,14 +69,16 @@ pub async fn claim(
     let rows = sqlx::query_as!(
         TaskRow,
         "WITH due AS (
-             SELECT merchant_id, order_id FROM tasks
+             SELECT ctid AS at FROM tasks
              WHERE work = $1 AND due_at <= $2 AND (leased_until IS NULL OR leased_until <= $2)
              ORDER BY due_at
              LIMIT $4
              FOR UPDATE SKIP LOCKED
          )
+         -- By the places of the rows: a planner that has counted many tasks would rather go through all of them than look for each by its
+         -- key. What somebody has changed in this moment is not found there any more, and taken next time.
          UPDATE tasks SET leased_until = $3
-         FROM due WHERE tasks.merchant_id = due.merchant_id AND tasks.order_id = due.order_id
+         FROM due WHERE tasks.ctid = due.at
          RETURNING tasks.merchant_id, tasks.order_id, tasks.work, tasks.tries, tasks.absent_since, tasks.absent_last",
         work.to_string(),
         now,
@@ -107,7 +109,7 @@ pub async fn claim_page(
          ), due AS (
              -- Two values and no join: the index is read in its order until the page is full, also where the statistics say that
              -- there is next to nothing to sort.
-             SELECT t.merchant_id, t.order_id FROM tasks t
+             SELECT t.ctid AS at FROM tasks t
              WHERE t.merchant_id = (SELECT merchant_id FROM first) AND t.lane = (SELECT lane FROM first)
                AND t.work = 'poll' AND t.due_at <= $1 AND (t.leased_until IS NULL OR t.leased_until <= $1)
              ORDER BY t.due_at
@@ -115,7 +117,7 @@ pub async fn claim_page(
              FOR UPDATE OF t SKIP LOCKED
          )
          UPDATE tasks SET leased_until = $2
-         FROM due WHERE tasks.merchant_id = due.merchant_id AND tasks.order_id = due.order_id
+         FROM due WHERE tasks.ctid = due.at
          RETURNING tasks.merchant_id, tasks.order_id, tasks.work, tasks.tries, tasks.absent_since, tasks.absent_last",
         now,
         leased_until,

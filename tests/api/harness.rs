@@ -104,7 +104,9 @@ impl Answer {
 /// The server that all tests of this process share; each test has a database of its own.
 fn postgres() -> &'static PrivatePostgres {
     static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
-    POSTGRES.get_or_init(|| PrivatePostgres::start(&PostgresOptions::temporary()).expect("a private Postgres"))
+    // Its vacuum would look into hundreds of databases, one after the other and again and again.
+    let options = || PostgresOptions { settings: vec!["autovacuum=off"], ..PostgresOptions::temporary() };
+    POSTGRES.get_or_init(|| PrivatePostgres::start(&options()).expect("a private Postgres"))
 }
 
 /// So many connections, and time for everything.

@@ -15,7 +15,9 @@ use crate::proxy::{Proxy, Target};
 /// The server that all tests of this process share.
 fn postgres() -> &'static PrivatePostgres {
     static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
-    POSTGRES.get_or_init(|| PrivatePostgres::start(&PostgresOptions::temporary()).expect("a private Postgres"))
+    // Its vacuum would look into hundreds of databases, one after the other and again and again.
+    let options = || PostgresOptions { settings: vec!["autovacuum=off"], ..PostgresOptions::temporary() };
+    POSTGRES.get_or_init(|| PrivatePostgres::start(&options()).expect("a private Postgres"))
 }
 
 /// The address of a database, with a password that the server does not ask for.

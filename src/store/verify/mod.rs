@@ -102,7 +102,9 @@ pub async fn reader(db: &Db) -> Result<PgConnection, StoreError> {
     let mut connection = PgConnection::connect_with(&quiet).await?;
     // A page is small: compiling its statements takes longer than carrying them out. Planning does not: where a plan is made for
     // any page, the lists of places are gone through from the beginning for each row.
-    connection.execute("SET default_transaction_read_only = on; SET jit = off; SET plan_cache_mode = force_custom_plan; SET max_parallel_workers_per_gather = 2").await?;
+    let settings = "SET default_transaction_read_only = on; SET jit = off; SET enable_sort = on;
+        SET plan_cache_mode = force_custom_plan; SET max_parallel_workers_per_gather = 2";
+    connection.execute(settings).await?;
     Ok(connection)
 }
 
