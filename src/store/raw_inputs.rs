@@ -12,14 +12,16 @@ pub async fn forget_reports(connection: &mut Session, merchant: MerchantId, unti
     let row = sqlx::query!(
         r#"
         WITH page AS MATERIALIZED (
-            SELECT r.report_id, o.is_final
-            FROM reports r JOIN orders o ON o.merchant_id = r.merchant_id AND o.order_id = r.order_id
+            -- Each order by its key, and each report by its place, whatever the statistics say.
+            SELECT r.report_id, r.ctid AS at, o.is_final
+            FROM reports r CROSS JOIN LATERAL (
+                SELECT o.is_final FROM orders o WHERE o.merchant_id = r.merchant_id AND o.order_id = r.order_id LIMIT 1) o
             WHERE r.merchant_id = $1 AND r.report_id < $2
               AND r.report_id > coalesce((SELECT before FROM raw_inputs_forgotten WHERE merchant_id = $1 AND kind = 'reports'), '00000000-0000-0000-0000-000000000000')
             ORDER BY r.report_id LIMIT $3
         ), gone AS (
             UPDATE reports r SET sealed_raw = ''::bytea FROM page
-            WHERE r.merchant_id = $1 AND r.report_id = page.report_id AND page.is_final AND r.sealed_raw <> ''::bytea
+            WHERE r.ctid = page.at AND page.is_final AND r.sealed_raw <> ''::bytea
             RETURNING 1
         ), mark AS (
             INSERT INTO raw_inputs_forgotten (merchant_id, kind, before)
@@ -57,7 +59,8 @@ pub async fn old_receipts(connection: &mut Session, merchant: MerchantId, until:
     let rows = sqlx::query_as!(
         OldInput,
         r#"SELECT r.receipt_id, r.provider, r.provider_receipt_id, r.sealed_raw, coalesce(o.is_final, true) AS "may_go!"
-           FROM receipts r LEFT JOIN orders o ON o.merchant_id = r.merchant_id AND o.order_id = r.order_id
+           FROM receipts r LEFT JOIN LATERAL (
+               SELECT o.is_final FROM orders o WHERE o.merchant_id = r.merchant_id AND o.order_id = r.order_id LIMIT 1) o ON true
            WHERE r.merchant_id = $1 AND r.receipt_id < $2
              AND r.receipt_id > coalesce((SELECT before FROM raw_inputs_forgotten WHERE merchant_id = $1 AND kind = 'receipts'), '00000000-0000-0000-0000-000000000000')
            ORDER BY r.receipt_id LIMIT $3"#,

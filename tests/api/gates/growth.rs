@@ -106,7 +106,7 @@ async fn fresh_database_with(orders: u32, open: u32) -> String {
 }
 
 /// The id of the order of a number, in SQL.
-fn id(number: u32) -> String {
+fn id(number: impl std::fmt::Display) -> String {
     format!("(lpad(to_hex({number}), 12, '0') || '70008000000000000000')::uuid")
 }
 
@@ -197,6 +197,34 @@ async fn orders_of_a_page_are_read_one_by_one() {
         run(&mut database, statistics).await;
         let (buffers, rows) = cost(&mut database, &read, &values).await;
         assert!(buffers <= 100 * 5 && rows == 100, "{buffers} buffers and {rows} rows: {statistics}");
+    }
+}
+
+/// A page of what is old enough to be forgotten, of tables that were counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn raw_inputs_are_forgotten_for_the_same_price_however_many_are_kept() {
+    let reports = statement(&["WITH page AS MATERIALIZED", "UPDATE reports r SET sealed_raw"]);
+    let receipts = statement(&["FROM receipts r LEFT JOIN LATERAL", "raw_inputs_forgotten"]);
+    let address = fresh_database_with(20_000, 0).await;
+    let db = Db::open(&address.into(), limits(1)).expect("a pool");
+    let mut database = db.get().await.expect("a connection of the gateway's");
+    let kept = format!(
+        "SET session_replication_role = replica;
+         INSERT INTO reports (merchant_id, report_id, order_id, channel, digest, sealed_raw, summary, verdict, received_at)
+         SELECT {M}, md5('r' || n)::uuid, {0}, 'callback', decode(md5(n::text), 'hex'), '\\x01', '{{}}', 'step', now() FROM generate_series(1, 20000) n;
+         INSERT INTO receipts (merchant_id, receipt_id, provider, provider_receipt_id, order_id, coin, provider_coin_id, amount, progress, revision,
+             unheard, created_at, updated_at)
+         SELECT {M}, md5('m' || n)::uuid, 'fomo', n::text, {0}, 'usdt', '5', 1, 'confirmed', 1, false, now(), now() FROM generate_series(1, 20000) n;
+         RESET session_replication_role",
+        id("n")
+    );
+    run(&mut *database, &kept).await;
+    for known in ["SELECT 'nothing'", "ANALYZE orders; ANALYZE reports; ANALYZE receipts"] {
+        run(&mut *database, known).await;
+        for (text, most) in [(&reports, 3 * 100), (&receipts, 2 * 100)] {
+            let (_, rows) = cost(&mut *database, text, &format!("{M}, {LAST}, 100")).await;
+            assert!(rows <= most, "{rows} rows for a page of 100: {known}");
+        }
     }
 }
 
