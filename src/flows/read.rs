@@ -93,7 +93,7 @@ pub async fn timeline(context: &Context, merchant: MerchantId, trade_id: &TradeI
     let steps = timeline::steps(&mut connection, merchant, order.id).await?;
     let attempts = timeline::attempts(&mut connection, merchant, order.id).await?;
     let reports = timeline::reports(&mut connection, merchant, order.id).await?;
-    let receipts = receipts::of_orders(&mut connection, merchant, &[order.id]).await?;
+    let receipts = receipts::of_order(&mut connection, merchant, order.id).await?;
     let task = tasks::of_order(&mut connection, merchant, order.id).await?;
     drop(connection);
     let deliveries = delivery::of_order(context, merchant, order.id).await?;

@@ -84,7 +84,7 @@ fn check(row: &ReceiptRow, order: &Order) -> Result<(), FlowError> {
 
 /// The receipts of an order.
 pub async fn of_order(context: &Context, order: &Order) -> Result<Vec<Receipt>, FlowError> {
-    let rows = receipts::of_orders(&mut *context.db.get().await?, order.merchant_id, &[order.id]).await?;
+    let rows = receipts::of_order(&mut *context.db.get().await?, order.merchant_id, order.id).await?;
     Ok(rows.iter().map(ReceiptRow::receipt).collect::<Result<_, _>>()?)
 }
 

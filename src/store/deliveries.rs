@@ -71,7 +71,10 @@ pub async fn list(connection: &mut Session, merchant: MerchantId, filter: &Filte
                   q.due_at AS "due_at?"
            FROM webhook_deliveries d
            LEFT JOIN orders o ON o.merchant_id = d.merchant_id AND o.order_id = d.order_id
-           LEFT JOIN webhook_queue q ON q.merchant_id = d.merchant_id AND q.delivery_id = d.delivery_id
+           -- As tries are written: by the queue's key, whatever is known of the queue.
+           LEFT JOIN LATERAL (
+               SELECT q.* FROM webhook_queue q WHERE (q.merchant_id, q.delivery_id) >= (d.merchant_id, d.delivery_id)
+               ORDER BY q.merchant_id, q.delivery_id LIMIT 1) q ON q.merchant_id = d.merchant_id AND q.delivery_id = d.delivery_id
            WHERE d.merchant_id = $1 AND ($2::uuid IS NULL OR d.endpoint_id = $2) AND ($3::text[] IS NULL OR d.state = ANY($3))
              AND d.delivery_id < coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
            ORDER BY d.delivery_id DESC
@@ -95,7 +98,9 @@ pub async fn get(connection: &mut Session, merchant: MerchantId, delivery: Deliv
                   q.due_at AS "due_at?"
            FROM webhook_deliveries d
            LEFT JOIN orders o ON o.merchant_id = d.merchant_id AND o.order_id = d.order_id
-           LEFT JOIN webhook_queue q ON q.merchant_id = d.merchant_id AND q.delivery_id = d.delivery_id
+           LEFT JOIN LATERAL (
+               SELECT q.* FROM webhook_queue q WHERE (q.merchant_id, q.delivery_id) >= (d.merchant_id, d.delivery_id)
+               ORDER BY q.merchant_id, q.delivery_id LIMIT 1) q ON q.merchant_id = d.merchant_id AND q.delivery_id = d.delivery_id
            WHERE d.merchant_id = $1 AND d.delivery_id = $2"#,
         merchant.0,
         delivery.0,
@@ -130,9 +135,14 @@ pub async fn of_order(connection: &mut Session, merchant: MerchantId, order: Ord
         r#"SELECT d.delivery_id, d.endpoint_id, d.event_id, d.event_type, NULL::text AS trade_id, d.state, d.created_at, d.finished_at,
                   q.due_at AS "due_at?"
            FROM events e
-           JOIN webhook_deliveries d ON d.merchant_id = e.merchant_id AND d.event_id = e.event_id
-                AND d.delivery_id BETWEEN first_delivery_of(e.event_id) AND last_delivery_of(e.event_id)
-           LEFT JOIN webhook_queue q ON q.merchant_id = d.merchant_id AND q.delivery_id = d.delivery_id
+           -- Event by event: joined, all deliveries of the merchant are read.
+           CROSS JOIN LATERAL (
+               SELECT d.* FROM webhook_deliveries d
+               WHERE d.merchant_id = e.merchant_id AND d.event_id = e.event_id
+                 AND d.delivery_id BETWEEN first_delivery_of(e.event_id) AND last_delivery_of(e.event_id) OFFSET 0) d
+           LEFT JOIN LATERAL (
+               SELECT q.* FROM webhook_queue q WHERE (q.merchant_id, q.delivery_id) >= (d.merchant_id, d.delivery_id)
+               ORDER BY q.merchant_id, q.delivery_id LIMIT 1) q ON q.merchant_id = d.merchant_id AND q.delivery_id = d.delivery_id
            WHERE e.merchant_id = $1 AND e.order_id = $2
            ORDER BY e.sequence DESC, d.delivery_id DESC
            LIMIT 200"#,
@@ -147,15 +157,18 @@ pub async fn of_order(connection: &mut Session, merchant: MerchantId, order: Ord
 
 /// The tries of these deliveries, first to last.
 pub async fn attempts(connection: &mut Session, merchant: MerchantId, deliveries: &[Uuid]) -> Result<Vec<AttemptRow>, StoreError> {
-    let rows = sqlx::query_as!(
+    let mut rows = sqlx::query_as!(
         AttemptRow,
-        "SELECT delivery_id, number, status, latency_ms, answer, failure, at FROM webhook_attempts
-         WHERE merchant_id = $1 AND delivery_id = ANY($2) ORDER BY delivery_id, number",
+        "SELECT a.delivery_id, a.number, a.status, a.latency_ms, a.answer, a.failure, a.at
+         FROM unnest($2::uuid[]) AS wanted(id)
+         CROSS JOIN LATERAL (SELECT * FROM webhook_attempts a WHERE a.merchant_id = $1 AND a.delivery_id = wanted.id OFFSET 0) a",
         merchant.0,
         deliveries,
     )
     .fetch_all(connection)
     .await?;
+    // Here, and not there: an index has all of the merchant's tries in this order, and would be read instead of being sorted.
+    rows.sort_unstable_by_key(|row| (row.delivery_id, row.number));
     Ok(rows)
 }
 

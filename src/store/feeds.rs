@@ -219,6 +219,13 @@ pub async fn keep(connection: &mut Session, page: &Page<'_>) -> Result<usize, St
             SELECT * FROM json_to_recordset($3::text::json) AS i(
                 number bigint, receipt_id uuid, provider_user text, coin text, provider_coin_id text, amount numeric, progress text,
                 address text, txid text, confirmations integer, seen_at timestamptz, sealed_raw bytea)
+        ), shown AS MATERIALIZED (
+            -- What is shown as pending may be known to have gone on. One by one, and with its length: each index of numbers finds it alone.
+            SELECT i.number, i.progress, CASE WHEN i.progress = 'pending' THEN coalesce((
+                       SELECT r.progress FROM receipts r
+                       WHERE r.merchant_id = $1 AND r.provider = $2 AND r.provider_receipt_id = i.number::text
+                         AND length(r.provider_receipt_id) = length(i.number::text) LIMIT 1), 'pending') END AS stored
+            FROM input i
         ), kept AS (
             INSERT INTO receipts AS r (
                 merchant_id, receipt_id, provider, provider_receipt_id, customer, provider_user, coin, provider_coin_id, amount, progress,
@@ -240,11 +247,9 @@ pub async fn keep(connection: &mut Session, page: &Page<'_>) -> Result<usize, St
             INSERT INTO feed_follows AS f (merchant_id, provider, number, reason, since, due_at, tries)
             SELECT $1, $2, number, CASE WHEN progress IS NULL THEN 'unreadable' ELSE 'pending' END, $4,
                    $4 + interval '1 millisecond' * ($7::bigint[])[1], 0
-            FROM input i
+            FROM shown i
             WHERE i.progress IS NULL
-               OR (i.progress = 'pending' AND NOT EXISTS (
-                       SELECT FROM receipts r WHERE r.merchant_id = $1 AND r.provider = $2 AND r.provider_receipt_id = i.number::text
-                         AND r.progress <> 'pending'))
+               OR i.stored = 'pending'
             ORDER BY number
             ON CONFLICT ON CONSTRAINT a_number_is_followed_once DO UPDATE SET
                 reason = excluded.reason,
@@ -263,10 +268,7 @@ pub async fn keep(connection: &mut Session, page: &Page<'_>) -> Result<usize, St
             DELETE FROM feed_follows f
             WHERE f.merchant_id = $1 AND f.provider = $2
               AND (f.number IN (
-                      SELECT i.number FROM input i
-                      WHERE i.progress IN ('confirmed', 'abnormal') OR (i.progress = 'pending' AND EXISTS (
-                          SELECT FROM receipts r WHERE r.merchant_id = $1 AND r.provider = $2
-                            AND r.provider_receipt_id = i.number::text AND r.progress <> 'pending')))
+                      SELECT i.number FROM shown i WHERE i.progress IN ('confirmed', 'abnormal') OR i.stored <> 'pending')
                    OR (f.number = ANY($5::bigint[]) AND f.reason = 'missing' AND f.since < $8
                        AND NOT EXISTS (SELECT FROM input i WHERE i.number = f.number)))
         ), gaps AS (

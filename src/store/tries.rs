@@ -162,16 +162,20 @@ async fn write(connection: &mut Session, document: &str) -> Result<Vec<Written>,
                 success boolean, gone boolean, hold timestamptz, status integer, latency_ms integer, answer text, failure text))
                 WITH ORDINALITY AS t(merchant_id, delivery_id, fence, sent, now, state, again, success, gone, hold, status, latency_ms,
                                      answer, failure, nth)
-        ), kept AS MATERIALIZED (
-            -- By the delivery, for which one index alone will do, in the order of the rows.
+        ), found AS MATERIALIZED (
             SELECT i.*, q.endpoint_id, q.object_id, q.place, q.at
             FROM input i CROSS JOIN LATERAL (
-                SELECT q.endpoint_id, q.object_id, q.place, q.ctid AS at FROM webhook_queue q
-                WHERE q.merchant_id = i.merchant_id AND q.delivery_id = i.delivery_id AND q.fence = i.fence
-                LIMIT 1 FOR UPDATE) q
+                -- Said like this, only the primary key will do. By two equalities an index of all that the merchant has queued looks as
+                -- good to a planner who thinks that the queue is empty.
+                SELECT q.*, q.ctid AS at FROM webhook_queue q WHERE (q.merchant_id, q.delivery_id) >= (i.merchant_id, i.delivery_id)
+                ORDER BY q.merchant_id, q.delivery_id LIMIT 1) q
+            WHERE q.merchant_id = i.merchant_id AND q.delivery_id = i.delivery_id AND q.fence = i.fence
         ), mine AS MATERIALIZED (
-            -- What was changed before it was locked is not where this statement sees it, and is written by the next.
-            SELECT k.* FROM kept k CROSS JOIN LATERAL (SELECT FROM webhook_queue q WHERE q.ctid = k.at LIMIT 1) q
+            -- Locked in the order of the rows. What was changed before is not where this statement sees it, and is written by the next.
+            -- (That it stands where it stood leaves one row, as the planner counts: it comes to each table below by the row's key.)
+            SELECT f.* FROM found f CROSS JOIN LATERAL (
+                SELECT q.ctid AS at FROM webhook_queue q WHERE q.ctid = f.at LIMIT 1 FOR UPDATE) q
+            WHERE q.at = f.at
         ), finished AS (
             DELETE FROM webhook_queue q USING mine m WHERE m.again IS NULL AND q.ctid = m.at
         ), again AS (
@@ -242,8 +246,8 @@ async fn write(connection: &mut Session, document: &str) -> Result<Vec<Written>,
             FROM stands s
             WHERE n.merchant_id = s.merchant_id AND n.endpoint_id = s.endpoint_id
         )
-        SELECT k.nth IS NOT NULL AS "kept!", m.nth IS NOT NULL AS "mine!"
-        FROM input i LEFT JOIN kept k ON k.nth = i.nth LEFT JOIN mine m ON m.nth = i.nth
+        SELECT f.nth IS NOT NULL AS "found!", m.nth IS NOT NULL AS "mine!"
+        FROM input i LEFT JOIN found f ON f.nth = i.nth LEFT JOIN mine m ON m.nth = i.nth
         ORDER BY i.nth
         "#,
         document,
@@ -251,10 +255,10 @@ async fn write(connection: &mut Session, document: &str) -> Result<Vec<Written>,
     )
     .fetch_all(connection)
     .await?;
-    let written = |kept, mine| match (kept, mine) {
+    let written = |found, mine| match (found, mine) {
         (_, true) => Written::Yes,
         (true, false) => Written::Moved,
         (false, false) => Written::Not,
     };
-    Ok(rows.into_iter().map(|row| written(row.kept, row.mine)).collect())
+    Ok(rows.into_iter().map(|row| written(row.found, row.mine)).collect())
 }

@@ -2,6 +2,7 @@
 
 mod grouped;
 mod growth;
+mod plans;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -26,7 +26,7 @@ fn statement(words: &[&str]) -> String {
     found.remove(0)
 }
 
-async fn run(database: impl PgExecutor<'_>, sql: &str) {
+pub async fn run(database: impl PgExecutor<'_>, sql: &str) {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(database).await.expect("a statement");
 }
 
