@@ -41,7 +41,7 @@ bench: setup ## Measure everything, beside what pgbench does on the same server 
 	cargo bench --locked --bench pure -- --warm-up-time 0.3 --measurement-time 1
 	cargo bench --locked --bench gateway -- --json target/bench.json
 
-bench-quick: setup ## The same with less of everything (six minutes after the build)
+bench-quick: setup ## The same with less of everything (three minutes after the build)
 	cargo bench --locked --bench gateway -- --quick --json target/bench-quick.json
 
 bench-publish: setup ## Measure everything, and write the tables and plots of docs/PERFORMANCE.md

@@ -126,7 +126,7 @@ impl Rig {
 
     /// How long one side of a pair runs, in milliseconds.
     pub fn side_ms(&self) -> u64 {
-        if self.quick { 1_000 } else { 2_500 }
+        if self.quick { 400 } else { 2_500 }
     }
 
     /// One of two numbers: for a quick run, or for a full one.

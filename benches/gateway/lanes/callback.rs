@@ -25,7 +25,7 @@ fn callbacks(rig: &Rig, repeated: u64) -> anyhow::Result<Maker> {
 }
 
 fn seeded(rig: &Rig) -> u64 {
-    rig.pick(100_000, 260_000)
+    rig.pick(50_000, 260_000)
 }
 
 /// A callback that ends a payout.
@@ -52,16 +52,16 @@ pub async fn fresh(rig: &Rig) -> anyhow::Result<Lane> {
     }
     house.run("CHECKPOINT").await?;
     // So many orders one side of a pair may end at most.
-    let most = rig.pick(5_000, 10_000);
+    let most = rig.pick(2_500, 10_000);
     let mut first = 1_000;
     for (connections, goal) in [(8_usize, 0.5), (32, 1.0)] {
         let mut pairs = Pairs::default();
         for round in 0..=rig.rounds() {
-            let each = rig.pick(4_000, 10_000) / connections as u64;
+            let each = rig.pick(2_000, 10_000) / connections as u64;
             let floor = floor::run(&house, "callback.sql", connections, For::Each(each), first)?;
             first += most;
             let meter = house.meter();
-            let count = rig.pick(2_000, 5_000);
+            let count = rig.pick(1_000, 5_000);
             let outcome = closed(&house.callbacks(), connections, first, Until::Count(count), &make).await?.must_be_good()?;
             let side = Side::of(&outcome, meter.stop());
             first += most;

@@ -35,7 +35,7 @@ pub async fn growth(rig: &Rig) -> anyhow::Result<Lane> {
     let names = ["create", "GET", "list"];
     let mut costs: [Vec<(u64, Cost)>; 3] = Default::default();
     let mut there = 0;
-    for size in rig.pick(vec![10_000, 200_000], vec![10_000, 1_000_000, 10_000_000]) {
+    for size in rig.pick(vec![10_000, 100_000], vec![10_000, 1_000_000, 10_000_000]) {
         let room = free(&rig.server.data());
         if (size - there) * ROOM > room {
             lane.note(format!("{size} orders were skipped: there is room for {} MB only", room / 1_000_000));

@@ -33,7 +33,7 @@ pub async fn life(rig: &Rig) -> anyhow::Result<Lane> {
     let told_before = sink.look(|received| received.count) as f64;
     let meter = house.meter();
     let begin = Instant::now();
-    let time = Duration::from_secs(rig.pick(4, 20));
+    let time = Duration::from_secs(rig.pick(2, 20));
     let outcome = closed(&house.api(), 8, 0, Until::Time(time), &payouts("life")).await?.must_be_good()?;
     let created = outcome.good;
     house_is_done(i64::try_from(before + created)?).await?;

@@ -73,7 +73,7 @@ pub async fn poll(rig: &Rig) -> anyhow::Result<Lane> {
         // The first round hears that they are under review; the second hears nothing new, and is the one that counts.
         house.serve("worker", &settings).await?;
         house.until(not_asked, 0, WITHIN).await?;
-        house.stop_gateways()?;
+        house.stop_gateways().await?;
         let written =
             "SELECT coalesce(sum(hashtext(ctid::text)::bigint), 0)::bigint + (SELECT count(*) FROM steps) FROM orders WHERE NOT is_final";
         let before = house.number(written).await?;
@@ -139,7 +139,7 @@ pub async fn feed(rig: &Rig) -> anyhow::Result<Lane> {
     let mut house = House::open(rig).await?;
     house.serve("api", &[]).await?;
     house.call("POST", "/v1/customers", &json!({ "customer": "ada", "email": "ada@shop.example" })).await?;
-    house.stop_gateways()?;
+    house.stop_gateways().await?;
     let uid: String = {
         let mut connection = rig.server.connect(&house.database).await?;
         sqlx::query_scalar("SELECT provider_user FROM wallet_users").fetch_one(&mut connection).await?

@@ -38,7 +38,7 @@ async fn endpoints(house: &mut House<'_>, sink: &Sink, good: usize, hanging: usi
         let path = if number < good { format!("e{number}") } else { "hang".to_owned() };
         house.call("POST", "/v1/webhook_endpoints", &json!({ "url": format!("http://{}/{path}", sink.address), "events": ["*"] })).await?;
     }
-    house.stop_gateways()
+    house.stop_gateways().await
 }
 
 /// So many events happen, four of each order, of the size of ours; the trigger hands them to the endpoints.
@@ -85,7 +85,7 @@ async fn deliver(house: &mut House<'_>, sink: &Sink, wanted: u64) -> anyhow::Res
     let to = place(house).await?;
     let commits = server.wal(&from, &to).ok().map(|wal| wal.commits / wanted as f64);
     let twice = sink.look(|received| received.twice) - before.1;
-    house.stop_gateways()?;
+    house.stop_gateways().await?;
     let seconds = last.duration_since(began).as_secs_f64();
     Ok(Delivered { count: wanted as f64, seconds, spent, commits, statements: statements / wanted as f64, twice: twice as f64 })
 }
@@ -140,7 +140,7 @@ pub async fn webhooks(rig: &Rig) -> anyhow::Result<Lane> {
 /// One receiver hangs, the others do not.
 pub async fn hang(rig: &Rig) -> anyhow::Result<Lane> {
     let mut lane = Lane::new("hang", "one receiver never answers: what the others notice of it");
-    let (good, each) = (rig.pick(20, 45), rig.pick(100, 450));
+    let (good, each) = (rig.pick(20, 45), rig.pick(60, 450));
     let mut rates = Vec::new();
     let mut noisy = false;
     for hanging in [0, 1] {

@@ -105,13 +105,16 @@ impl<'r> House<'r> {
     }
 
     /// Stops the gateways.
-    pub fn stop_gateways(&mut self) -> anyhow::Result<()> {
-        self.gateways.drain(..).try_for_each(|gateway| gateway.process.stop())
+    pub async fn stop_gateways(&mut self) -> anyhow::Result<()> {
+        for gateway in std::mem::take(&mut self.gateways) {
+            gateway.process.stop().await?;
+        }
+        Ok(())
     }
 
     /// Ends everything and drops the database.
     pub async fn close(mut self) -> anyhow::Result<()> {
-        self.stop_gateways()?;
+        self.stop_gateways().await?;
         self.rig.drop(&self.database).await
     }
 

@@ -60,15 +60,15 @@ impl Process {
         }
     }
 
-    /// Asks it to end in good order, and waits.
-    pub fn stop(mut self) -> anyhow::Result<()> {
+    /// Asks it to end in good order, and waits; those whom it asks meanwhile run in this process, and can answer.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         Command::new("kill").args(["-TERM", &self.pid().to_string()]).status()?;
         let deadline = std::time::Instant::now() + END_WITHIN;
         while self.child.try_wait()?.is_none() {
             if std::time::Instant::now() > deadline {
                 bail!("{} does not end", self.log.display());
             }
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Ok(())
     }
