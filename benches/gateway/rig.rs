@@ -121,7 +121,7 @@ impl Rig {
 
     /// How many interleaved pairs a ratio is the median of.
     pub fn rounds(&self) -> usize {
-        if self.quick { 3 } else { 5 }
+        if self.quick { 2 } else { 5 }
     }
 
     /// How long one side of a pair runs, in milliseconds.

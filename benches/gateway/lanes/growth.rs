@@ -103,7 +103,7 @@ async fn measure(house: &House<'_>, make: &Maker, script: &str, start: u64) -> a
     .await?;
     let rig = house.rig;
     let mut pairs = Pairs::default();
-    let rounds = rig.pick(2, 3);
+    let rounds = rig.pick(1, 3);
     for round in 0..=rounds {
         let begin = if script == "create_payout.sql" { start + round * 1_000_000_000 } else { start };
         let floor = floor::run(house, script, 8, For::Millis(rig.side_ms()), begin)?;

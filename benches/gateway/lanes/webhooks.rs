@@ -85,7 +85,8 @@ async fn deliver(house: &mut House<'_>, sink: &Sink, wanted: u64) -> anyhow::Res
     let to = place(house).await?;
     let commits = server.wal(&from, &to).ok().map(|wal| wal.commits / wanted as f64);
     let twice = sink.look(|received| received.twice) - before.1;
-    house.stop_gateways().await?;
+    // Without a good end: that would wait ten seconds for a receiver that hangs.
+    house.gateways.clear();
     let seconds = last.duration_since(began).as_secs_f64();
     Ok(Delivered { count: wanted as f64, seconds, spent, commits, statements: statements / wanted as f64, twice: twice as f64 })
 }
@@ -161,7 +162,7 @@ pub async fn hang(rig: &Rig) -> anyhow::Result<Lane> {
 /// History beside the queue, and a transaction that keeps vacuum away.
 pub async fn outbox(rig: &Rig) -> anyhow::Result<Lane> {
     let mut lane = Lane::new("outbox", "the queue beside delivered history, and while an old transaction keeps vacuum away");
-    let (deliveries, history) = (rig.pick(4_000, 20_000), rig.pick(100_000, 1_000_000));
+    let (deliveries, history) = (rig.pick(4_000, 20_000), rig.pick(50_000, 1_000_000));
     let mut rates = Vec::new();
     let mut noisy = false;
     for variant in ["fresh", "with history", "with an old transaction"] {
