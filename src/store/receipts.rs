@@ -71,7 +71,7 @@ impl ReceiptRow {
     }
 }
 
-/// The receipts of an order, the first first. Whoever adds them up reads the order first, or with them: then a receipt that came in
+/// The receipts of an order, oldest first. Whoever adds them up reads the order first, or with them: then a receipt that came in
 /// between is seen by the order's sequence.
 pub async fn of_order(connection: &mut Session, merchant: MerchantId, order: OrderId) -> Result<Vec<ReceiptRow>, StoreError> {
     let mut rows = sqlx::query_as!(

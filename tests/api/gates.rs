@@ -13,10 +13,9 @@ use sqlx::PgConnection;
 use tillgate::domain::order::Provider;
 use tillgate::sandbox::{CallbackFault, Options};
 use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::layer::SubscriberExt;
 
 use crate::harness::TestApp;
-use crate::harness::statements::{Statements, writers};
+use crate::harness::statements::{Statements, heard_by, writers};
 use crate::incoming::{self, Payer};
 use crate::reconciliation;
 
@@ -31,10 +30,8 @@ struct Meter {
 impl Meter {
     async fn on(app: &TestApp) -> Self {
         let statements = Statements::default();
-        // With a single subscriber, what another thread comes by first would be taken for disabled.
-        let another = tracing::Dispatch::new(tracing_subscriber::registry());
-        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(statements.clone()));
-        Self { statements, database: app.database().await, before: BTreeSet::new(), _listening: (another, guard) }
+        let listening = heard_by(statements.clone());
+        Self { statements, database: app.database().await, before: BTreeSet::new(), _listening: listening }
     }
 
     async fn begin(&mut self) {

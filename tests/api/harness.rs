@@ -143,8 +143,12 @@ pub async fn empty_database() -> String {
 
 /// A copy of a database that nobody uses.
 pub async fn copy_of(database: &str) -> String {
-    let name = database.split('?').next().and_then(|path| path.rsplit('/').next()).expect("a name");
-    new_database(&format!("TEMPLATE {name}")).await
+    new_database(&format!("TEMPLATE {}", name_of(database))).await
+}
+
+/// The name of the database at this address.
+pub fn name_of(database: &str) -> &str {
+    database.split('?').next().and_then(|path| path.rsplit('/').next()).expect("a name")
 }
 
 async fn new_database(options: &str) -> String {

@@ -2,18 +2,17 @@
 //! made the plans: it keeps them. Postgres itself tells how each statement ran (`auto_explain`), those of triggers included.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tillgate::http::auth::TrustedProxies;
-use tracing::field::{Field, Visit};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::layer::{Context, Layer};
 
 use super::growth::run;
-use crate::harness::TestApp;
+use crate::harness::statements::{heard_by, text_of};
+use crate::harness::{TestApp, name_of};
 use crate::incoming::{self, Payer};
 use crate::webhooks::receiver::{Endpoint, Receiver};
 
@@ -27,27 +26,9 @@ struct Plans(Arc<Mutex<Vec<Value>>>);
 impl<S: tracing::Subscriber> Layer<S> for Plans {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() == "sqlx::postgres::notice" {
-            let mut message = Message(String::new());
-            event.record(&mut message);
-            if let Some((_, plan)) = message.0.split_once("plan:\n") {
+            if let Some((_, plan)) = text_of(event, "message").split_once("plan:\n") {
                 self.0.lock().expect("no panic").push(serde_json::from_str(plan).expect("a plan"));
             }
-        }
-    }
-}
-
-struct Message(String);
-
-impl Visit for Message {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            value.clone_into(&mut self.0);
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "message" {
-            self.0 = format!("{value:?}");
         }
     }
 }
@@ -195,7 +176,7 @@ async fn what_is_done_for_an_order_reads_that_order_whatever_was_known_when_it_w
         run(&mut app.database().await, OTHER_ID).await;
         a_day(&app, "first").await;
         copies(&app, 0..number).await;
-        let name = app.database.split('?').next().and_then(|path| path.rsplit('/').next()).expect("a name");
+        let name = name_of(&app.database);
         let mut database = app.database().await;
         run(&mut database, statistics).await;
         let settings = [
@@ -212,9 +193,7 @@ async fn what_is_done_for_an_order_reads_that_order_whatever_was_known_when_it_w
         }
         let replica = app.replica(TrustedProxies::default());
         let plans = Plans::default();
-        // With a single subscriber, what another thread comes by first would be taken for disabled.
-        let _another = tracing::Dispatch::new(tracing_subscriber::registry());
-        let _listening = tracing::subscriber::set_default(tracing_subscriber::registry().with(plans.clone()));
+        let _listening = heard_by(plans.clone());
         a_day(&replica, "second").await;
         copies(&replica, 1000..1150).await;
         plans.take();

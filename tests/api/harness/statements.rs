@@ -5,8 +5,11 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
 use sqlx::PgConnection;
+use tracing::Dispatch;
 use tracing::field::{Field, Visit};
-use tracing_subscriber::layer::{Context, Layer};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// Counts the statements of this thread by their first words.
 #[derive(Clone, Default)]
@@ -15,21 +18,42 @@ pub struct Statements(Arc<Mutex<BTreeMap<String, usize>>>);
 impl<S: tracing::Subscriber> Layer<S> for Statements {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() == "sqlx::query" {
-            let mut summary = Summary(String::new());
-            event.record(&mut summary);
-            *self.0.lock().expect("no panic").entry(summary.0).or_default() += 1;
+            *self.0.lock().expect("no panic").entry(text_of(event, "summary")).or_default() += 1;
         }
     }
 }
 
-struct Summary(String);
+/// What an event says in this field.
+pub fn text_of(event: &tracing::Event<'_>, field: &'static str) -> String {
+    let mut text = Text { field, text: String::new() };
+    event.record(&mut text);
+    text.text
+}
 
-impl Visit for Summary {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "summary" {
-            self.0 = format!("{value:?}").trim_matches('"').to_owned();
+struct Text {
+    field: &'static str,
+    text: String,
+}
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == self.field {
+            value.clone_into(&mut self.text);
         }
     }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == self.field {
+            self.text = format!("{value:?}");
+        }
+    }
+}
+
+/// The layer hears of this thread's events, as long as this is kept.
+pub fn heard_by<L: Layer<Registry> + Send + Sync>(layer: L) -> (Dispatch, DefaultGuard) {
+    // With a single subscriber, what another thread comes by first would be taken for disabled.
+    let another = Dispatch::new(tracing_subscriber::registry());
+    (another, tracing::subscriber::set_default(tracing_subscriber::registry().with(layer)))
 }
 
 impl Statements {
