@@ -25,10 +25,10 @@ struct Plans(Arc<Mutex<Vec<Value>>>);
 
 impl<S: tracing::Subscriber> Layer<S> for Plans {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "sqlx::postgres::notice" {
-            if let Some((_, plan)) = text_of(event, "message").split_once("plan:\n") {
-                self.0.lock().expect("no panic").push(serde_json::from_str(plan).expect("a plan"));
-            }
+        if event.metadata().target() == "sqlx::postgres::notice"
+            && let Some((_, plan)) = text_of(event, "message").split_once("plan:\n")
+        {
+            self.0.lock().expect("no panic").push(serde_json::from_str(plan).expect("a plan"));
         }
     }
 }
