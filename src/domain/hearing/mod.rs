@@ -69,8 +69,9 @@ pub fn hear(order: &Order, report: &Report, rules: Rules<'_>) -> Heard {
         }
         heard.finding = Some(finding);
     }
-    count_doubts(&mut heard.order, report, rules.now);
-    let fact = if heard.finding.is_some() { doubtful(order, Review::Mismatch) } else { fact(order, report, rules) };
+    let agrees = heard.finding.is_none();
+    count_doubts(&mut heard.order, report, agrees, rules.now);
+    let fact = if agrees { fact(order, report, rules) } else { doubtful(order, Review::Mismatch) };
     follow(&mut heard, order, report, fact, rules);
     heard.changed = heard.order != *order;
     if heard.changed {
@@ -127,7 +128,7 @@ fn follow(heard: &mut Heard, before: &Order, report: &Report, fact: Option<Fact>
 }
 
 /// Keeps count of the attempts that may have moved money without our knowing.
-fn count_doubts(order: &mut Order, report: &Report, now: OffsetDateTime) {
+fn count_doubts(order: &mut Order, report: &Report, agrees: bool, now: OffsetDateTime) {
     // The provider is known to have it: whatever a call came to, it was this movement. A claim alone is no knowledge.
     let only_claimed = order.state == State::Deposit(Deposit::Verifying) && order.provider_reference.is_none();
     let taken = order.state.is_taken() && !only_claimed;
@@ -150,8 +151,8 @@ fn count_doubts(order: &mut Order, report: &Report, now: OffsetDateTime) {
         Says::Answer { late: true, .. } => order.doubts = (order.doubts - 1).max(0),
         Says::Record(record) if report.proven && record.standing == Standing::Failed && order.may_have_twins() => {}
         Says::Record(record) if report.proven && record.standing != Standing::Awaiting => order.doubts = 0,
-        // Now its name is known.
-        Says::Record(record) if report.proven && order.provider_reference.is_none() && record.reference.is_some() => {
+        // Now its name is known; that of a record which does not agree is not taken over.
+        Says::Record(record) if report.proven && agrees && order.provider_reference.is_none() && record.reference.is_some() => {
             order.doubts = (order.doubts - 1).max(0);
         }
         Says::Decision { decision: Decision::Confirm | Decision::Reject, .. } => order.doubts = 0,

@@ -70,3 +70,15 @@ fn a_late_answer_of_the_only_announcement_leaves_no_doubt() {
     let order = after(&created, &[answer(lost()), late_answer(accepted(record(&created, Standing::Awaiting)))]);
     assert_eq!((order.state, order.doubts), (AWAITING, 0));
 }
+
+/// The model of orders has found this one: each repetition was a step, and took a doubt away.
+#[test]
+fn a_record_that_does_not_agree_leaves_every_doubt_however_often_it_is_told() {
+    let created = at(State::Deposit(Deposit::Created));
+    let order = after(&created, &[answer(lost()), answer(lost())]);
+    let other = lookup(ProviderRecord { amount: order.amount.plus(order.amount), ..record(&order, Standing::Awaiting) });
+    let first = heard(&order, &other);
+    assert_eq!((first.order.state, first.order.doubts), (State::Deposit(Deposit::RequiresReview(Review::Mismatch)), 2));
+    let second = heard(&first.order, &other);
+    assert_eq!((second.changed, second.order), (false, first.order));
+}
