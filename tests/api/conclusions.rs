@@ -226,7 +226,8 @@ async fn what_tells_nothing_new_of_an_order_as_it_was_leaves_its_task_alone() {
 /// A machine that was ahead kept what it had taken from the others for as long.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_asked_goes_by_the_time_of_the_database() {
-    let settings = settings(&fresh_database().await, free_port(), &[]);
+    let database = fresh_database().await;
+    let settings = settings(&database, free_port(), &[]);
     let right = Clock::system().now();
     for wrong in [Duration::ZERO, Duration::from_hours(24)] {
         let clock = Clock::system();

@@ -5,13 +5,9 @@ use std::time::Duration;
 
 use futures_util::poll;
 use tillgate::store::pool::Lease;
-use tillgate::store::{Db, Limits, StoreError};
+use tillgate::store::{Limits, StoreError};
 
-use crate::harness::{empty_database, limits};
-
-async fn db(connections: u32) -> Db {
-    Db::open(&empty_database().await.into(), limits(connections)).expect("a pool")
-}
+use crate::harness::{empty_database, limits, pool};
 
 /// The server's process behind a connection.
 async fn process(lease: &mut Lease) -> i32 {
@@ -20,7 +16,8 @@ async fn process(lease: &mut Lease) -> i32 {
 
 #[tokio::test]
 async fn who_was_answered_leaves_the_connection_to_the_next() {
-    let db = db(2).await;
+    let database = empty_database().await;
+    let db = pool(&database, limits(2));
     let mut first = db.get().await.expect("a connection");
     let used = process(&mut first).await;
     first.done();
@@ -34,7 +31,8 @@ async fn who_was_answered_leaves_the_connection_to_the_next() {
 
 #[tokio::test]
 async fn nobody_gets_more_connections_than_there_are() {
-    let db = db(1).await;
+    let database = empty_database().await;
+    let db = pool(&database, limits(1));
     let lease = db.get().await.expect("a connection");
     assert!(poll!(pin!(db.get())).is_pending(), "there is one, and it is in use");
     // Whoever waits gets it when it is given back, either way.
@@ -55,7 +53,8 @@ async fn nobody_gets_more_connections_than_there_are() {
 #[tokio::test]
 async fn a_statement_that_is_not_answered_is_given_up_with_its_connection() {
     let short = Limits { statement: Duration::from_millis(300), ..limits(1) };
-    let db = Db::open(&empty_database().await.into(), short).expect("a pool");
+    let database = empty_database().await;
+    let db = pool(&database, short);
     let mut lease = db.get().await.expect("a connection");
     let given_up = process(&mut lease).await;
     let answer = sqlx::query("SELECT pg_sleep(3600)").execute(&mut *lease).await;

@@ -12,7 +12,6 @@ use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sqlx::{Connection, PgConnection};
-use tillgate::app::private_postgres::{Options as PostgresOptions, PrivatePostgres};
 use tillgate::app::{self};
 use tillgate::config::Settings;
 use tillgate::domain::agenda::Work;
@@ -36,6 +35,7 @@ use self::receipts::check_waiting;
 use crate::checker::books::Rules;
 use crate::checker::ours::Ours;
 use crate::checker::{self, nothing_is_broken};
+use crate::ground::{Database, Ground};
 
 pub const USDT: &str = "5";
 pub const ADA: &str = "42";
@@ -49,7 +49,7 @@ pub struct TestApp {
     pub sandbox: Sandbox,
     pub context: Arc<Context>,
     pub clock: Clock,
-    pub database: String,
+    pub database: Arc<Database>,
     pub http: reqwest::Client,
     server: actix_web::dev::ServerHandle,
 }
@@ -101,12 +101,11 @@ impl Answer {
     }
 }
 
-/// The server that all tests of this process share; each test has a database of its own.
-fn postgres() -> &'static PrivatePostgres {
-    static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
+/// The ground that all tests of this process share; each test has a database of its own.
+fn ground() -> &'static Ground {
+    static GROUND: OnceLock<Ground> = OnceLock::new();
     // Its vacuum would look into hundreds of databases, one after the other and again and again.
-    let options = || PostgresOptions { settings: vec!["autovacuum=off"], ..PostgresOptions::temporary() };
-    POSTGRES.get_or_init(|| PrivatePostgres::start(&options()).expect("a private Postgres"))
+    GROUND.get_or_init(|| Ground::new(vec!["autovacuum=off"]))
 }
 
 /// So many connections, and time for everything.
@@ -114,53 +113,33 @@ pub fn limits(connections: u32) -> Limits {
     Limits { connections, acquire: Duration::from_secs(30), statement: Duration::from_secs(60) }
 }
 
-/// The address of a fresh database on the shared server, with the schema.
-pub async fn fresh_database() -> String {
-    static TEMPLATE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-    TEMPLATE
-        .get_or_init(|| async {
-            execute("CREATE DATABASE template_house").await;
-            let url = postgres().url("template_house").into();
-            let db = Db::open(&url, limits(1)).expect("a pool");
-            db.migrate().await.expect("the schema");
-            // As workers do. What is later than that is in the default, as it is where no worker has been.
-            for month in Month::of(OffsetDateTime::from_unix_timestamp(START).expect("a time")).and_following(1) {
-                tillgate::store::retention::make_month(&mut db.get().await.expect("a connection"), month).await.expect("a month");
-            }
-            db.close().await;
-        })
-        .await;
-    // One at a time: a template must not be in use while it is copied.
-    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-    let _one = ONE.lock().await;
-    new_database("TEMPLATE template_house STRATEGY FILE_COPY").await
+/// The gateway's own way to a database.
+pub fn pool(database: &Database, limits: Limits) -> Db {
+    Db::open(&database.to_string().into(), limits).expect("a pool")
 }
 
-/// The address of a database without any schema.
-pub async fn empty_database() -> String {
-    new_database("").await
+/// A fresh database on the shared server, with the schema.
+pub async fn fresh_database() -> Database {
+    let prepare = async |empty: &Database| {
+        let db = pool(empty, limits(1));
+        db.migrate().await.expect("the schema");
+        // As workers do. What is later than that is in the default, as it is where no worker has been.
+        for month in Month::of(OffsetDateTime::from_unix_timestamp(START).expect("a time")).and_following(1) {
+            tillgate::store::retention::make_month(&mut db.get().await.expect("a connection"), month).await.expect("a month");
+        }
+        db.close().await;
+    };
+    ground().database(prepare).await
+}
+
+/// A database without any schema.
+pub async fn empty_database() -> Database {
+    ground().empty_database().await
 }
 
 /// A copy of a database that nobody uses.
-pub async fn copy_of(database: &str) -> String {
-    new_database(&format!("TEMPLATE {}", name_of(database))).await
-}
-
-/// The name of the database at this address.
-pub fn name_of(database: &str) -> &str {
-    database.split('?').next().and_then(|path| path.rsplit('/').next()).expect("a name")
-}
-
-async fn new_database(options: &str) -> String {
-    static LAST: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let name = format!("test_{}", LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-    execute(&format!("CREATE DATABASE {name} {options}")).await;
-    postgres().url(&name)
-}
-
-async fn execute(sql: &str) {
-    let mut connection = PgConnection::connect(&postgres().url("postgres")).await.expect("a connection");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect("a statement");
+pub async fn copy_of(database: &Database) -> Database {
+    ground().copy_of(database).await
 }
 
 /// A port that is free now.
@@ -181,7 +160,7 @@ impl TestApp {
 
     /// A gateway whose simulated providers start in this way.
     pub async fn start_on(providers: Options, variables: &[(&str, &str)], account: &Value) -> Self {
-        let database = fresh_database().await;
+        let database = Arc::new(fresh_database().await);
         let sandbox = Sandbox::start(Options { manual_callbacks: true, ..providers }).await.expect("the sandbox");
         sandbox.set_clock(Some(START));
         let clock = Clock::manual(OffsetDateTime::from_unix_timestamp(START).expect("a time"), 1);
@@ -423,7 +402,7 @@ impl TestApp {
     }
 
     /// Ends the gateway and nothing else: its database can be copied then.
-    pub async fn leave(self) -> String {
+    pub async fn leave(self) -> Arc<Database> {
         self.server.stop(true).await;
         self.sandbox.stop().await;
         self.context.db.close().await;

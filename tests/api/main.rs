@@ -5,6 +5,8 @@
 
 #[path = "../checker/mod.rs"]
 mod checker;
+#[path = "../ground/mod.rs"]
+mod ground;
 
 mod audit;
 mod auth;

@@ -3,6 +3,7 @@
 
 mod outside;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,12 +12,13 @@ use tillgate::sandbox::{Fault, HicoinTo};
 use time::OffsetDateTime;
 
 use crate::checker::{database, nothing_is_broken};
+use crate::ground::Database;
 use crate::harness::{TestApp, copy_of};
 use crate::incoming::{self, Payer, much, round};
 use crate::webhooks::receiver::{Endpoint, Receiver, Reply};
 
 /// A house in which everything there is to check has happened. Gives its database, and when that was.
-async fn house() -> (String, OffsetDateTime) {
+async fn house() -> (Arc<Database>, OffsetDateTime) {
     let app = incoming::start(&json!({})).await;
     let receiver = Receiver::start().await;
     Endpoint::at(&app, &receiver.url, &["*"]).await;
@@ -251,8 +253,8 @@ async fn who_may_only_read_may_verify_and_nothing_is_written() {
         "DROP ROLE IF EXISTS {reader}; CREATE ROLE {reader} LOGIN; GRANT USAGE ON SCHEMA public TO {reader}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}"
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(grants)).execute(&mut owner).await.expect("a role");
-    let url = app.database.replacen("postgres@", &format!("{reader}@"), 1);
-    assert_ne!(url, app.database);
+    let url = app.database.replacen("//postgres:", &format!("//{reader}:"), 1);
+    assert_ne!(url, **app.database);
     nothing_is_broken(&database(&url, None).await);
     drop(owner);
     app.finish().await;

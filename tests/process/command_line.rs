@@ -127,7 +127,7 @@ async fn config_check_and_doctor_say_that_all_is_well() {
 #[tokio::test(flavor = "multi_thread")]
 async fn values_come_from_files_and_variables_and_the_nearer_one_wins() {
     let (folder, database) = (Folder::new(), fresh_database().await);
-    let (url, key) = (folder.write("secrets/url", &format!("{database}\n")), folder.write("secrets/key", &format!("{VAULT_KEY}\r\n")));
+    let (url, key) = (folder.write("secrets/url", &format!("{}\n", *database)), folder.write("secrets/key", &format!("{VAULT_KEY}\r\n")));
     folder.write("config/staging.toml", "[server]\npublic_url = \"http://staging.example\"\n[timing]\nlease = \"never\"\n");
     let mounted = command(&["doctor"], &folder, &database)
         .without("TILLGATE__DATABASE__URL")

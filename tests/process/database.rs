@@ -2,27 +2,20 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{Connection, PgConnection};
-use tillgate::app::private_postgres::{Options as PostgresOptions, PrivatePostgres};
 use url::Url;
 
-use crate::house::{DATABASE_PASSWORD, basics};
+use crate::ground::{DATABASE_PASSWORD, Database, Ground};
+use crate::house::basics;
 use crate::program::{Folder, Launch, until};
 use crate::proxy::{Proxy, Target};
 
-/// The server that all tests of this process share.
-fn postgres() -> &'static PrivatePostgres {
-    static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
+/// The ground that all tests of this process share.
+fn ground() -> &'static Ground {
+    static GROUND: OnceLock<Ground> = OnceLock::new();
     // Its vacuum would look into hundreds of databases, one after the other and again and again.
-    let options = || PostgresOptions { settings: vec!["autovacuum=off"], ..PostgresOptions::temporary() };
-    POSTGRES.get_or_init(|| PrivatePostgres::start(&options()).expect("a private Postgres"))
-}
-
-/// The address of a database, with a password that the server does not ask for.
-fn address(name: &str) -> String {
-    postgres().url(name).replacen("postgres@", &format!("postgres:{DATABASE_PASSWORD}@"), 1)
+    GROUND.get_or_init(|| Ground::new(vec!["autovacuum=off"]))
 }
 
 /// A database behind this proxy.
@@ -39,38 +32,20 @@ pub fn behind(door: &Proxy, database: &str) -> String {
 }
 
 /// An empty database of its own.
-pub async fn empty_database() -> String {
-    new_database("").await
+pub async fn empty_database() -> Database {
+    ground().empty_database().await
 }
 
 /// A database of its own, with the schema as `tillgate migrate` makes it.
-pub async fn fresh_database() -> String {
-    static TEMPLATE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-    TEMPLATE
-        .get_or_init(|| async {
-            administer("CREATE DATABASE template_house").await;
-            let folder = Folder::new();
-            let migrated = Launch::new(&["migrate"], folder.path()).with(basics(&address("template_house"), 1)).run().await;
-            assert_eq!(migrated.code, Some(0), "{}", migrated.err);
-            let mut eyes = connect(&address("postgres")).await;
-            until("nobody uses the template", async || (sessions(&mut eyes, "template_house").await == 0).then_some(())).await;
-        })
-        .await;
-    // One at a time: a template must not be in use while it is copied.
-    let _one = ONE.lock().await;
-    new_database("TEMPLATE template_house").await
-}
-
-async fn new_database(like: &str) -> String {
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    let name = format!("house_{}", LAST.fetch_add(1, Ordering::Relaxed));
-    administer(&format!("CREATE DATABASE {name} {like}")).await;
-    address(&name)
-}
-
-async fn administer(sql: &str) {
-    execute(&mut connect(&address("postgres")).await, sql).await;
+pub async fn fresh_database() -> Database {
+    let prepare = async |empty: &Database| {
+        let folder = Folder::new();
+        let migrated = Launch::new(&["migrate"], folder.path()).with(basics(empty, 1)).run().await;
+        assert_eq!(migrated.code, Some(0), "{}", migrated.err);
+        let mut eyes = connect(&ground().address("postgres")).await;
+        until("nobody uses the template", async || (sessions(&mut eyes, &empty.name).await == 0).then_some(())).await;
+    };
+    ground().database(prepare).await
 }
 
 /// A connection for looking, and for standing in the way.

@@ -13,6 +13,7 @@ use tillgate::sandbox::{ClientSetup, HicoinApp, Options, Sandbox};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::database::{Lock, connect, execute, fresh_database};
+use crate::ground::{DATABASE_PASSWORD, Database};
 use crate::law::check_law;
 use crate::program::{Ended, Folder, Launch, Output, Program, until};
 use crate::proxy::{Proxy, Target};
@@ -24,7 +25,6 @@ pub const ADA: &str = "42";
 pub const CLIENT_SECRET: &str = "canary-client-secret-7f3a";
 pub const WALLET_PWD: &str = "canary-wallet-pwd-91bc";
 pub const APP_SECRET: &str = "canary-app-secret-c04d";
-pub const DATABASE_PASSWORD: &str = "canary-database-password-52de";
 pub const VAULT_KEY: &str = "Y2FuYXJ5LXZhdWx0LWtleS1jYW5hcnktdmF1bHQta2U=";
 
 /// Times that let a test see the end of things.
@@ -95,6 +95,8 @@ pub struct House {
     pub customers: tokio::sync::OnceCell<()>,
     /// The test's own eyes on the database.
     pub eyes: tokio::sync::Mutex<PgConnection>,
+    /// Goes with the house, unless it belongs to the ground.
+    _own: Option<Database>,
     secrets: Mutex<Vec<String>>,
     outputs: Mutex<Vec<(String, Output)>>,
     _place: SemaphorePermit<'static>,
@@ -161,10 +163,8 @@ impl House {
         };
         let sandbox = Sandbox::start(options).await.expect("the sandbox");
         sandbox.set_merchant_balance(&client.client_id, USDT, Decimal::from(1_000_000));
-        let database = match ground.database {
-            Some(database) => database,
-            None => fresh_database().await,
-        };
+        let own = if ground.database.is_none() { Some(fresh_database().await) } else { None };
+        let database = own.as_deref().or(ground.database.as_ref()).expect("a database").clone();
         let behind = |url: &str| match ground.wallets {
             Some(proxy) => {
                 let url: url::Url = url.parse().expect("an address");
@@ -183,6 +183,7 @@ impl House {
             port: free_port(),
             plan,
             customers: tokio::sync::OnceCell::new(),
+            _own: own,
             secrets: Mutex::new([CLIENT_SECRET, WALLET_PWD, APP_SECRET, DATABASE_PASSWORD, VAULT_KEY].map(str::to_owned).to_vec()),
             outputs: Mutex::default(),
             _place: place,

@@ -7,6 +7,8 @@
 mod campaign;
 #[path = "../checker/mod.rs"]
 mod checker;
+#[path = "../ground/mod.rs"]
+mod ground;
 
 mod chaos;
 mod clocks;

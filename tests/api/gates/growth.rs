@@ -3,15 +3,12 @@
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection, PgExecutor};
 
-use tillgate::app::private_postgres::{Options, PrivatePostgres};
-use tillgate::store::Db;
-
-use crate::harness::limits;
+use crate::ground::{Database, Ground};
+use crate::harness::{limits, pool};
 
 /// The one statement of the program with these words.
 fn statement(words: &[&str]) -> String {
@@ -61,28 +58,21 @@ fn rows_read(node: &Value) -> i64 {
 const M: &str = "'00000000-0000-0000-0000-000000000001'";
 
 /// A server of its own: what takes long here would hold up the event feeds of other tests.
-async fn fresh_database() -> String {
-    static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    let server = POSTGRES.get_or_init(|| PrivatePostgres::start(&Options::temporary()).expect("a private Postgres"));
-    let name = format!("history_{}", LAST.fetch_add(1, Ordering::Relaxed));
-    let mut root = PgConnection::connect(&server.url("postgres")).await.expect("a connection");
-    run(&mut root, &format!("CREATE DATABASE {name}")).await;
-    let db = Db::open(&server.url(&name).into(), limits(1)).expect("a pool");
-    db.migrate().await.expect("the schema");
-    db.close().await;
-    server.url(&name)
+fn ground() -> &'static Ground {
+    static GROUND: OnceLock<Ground> = OnceLock::new();
+    GROUND.get_or_init(|| Ground::new(Vec::new()))
 }
 
-/// A connection to a database of a merchant with so many payouts, of which the newest `open` are polled, and with statistics as if there were nothing.
-async fn history(orders: u32, open: u32) -> PgConnection {
-    PgConnection::connect(&fresh_database_with(orders, open).await).await.expect("a connection")
-}
-
-/// As [`history`]: where it is.
-async fn fresh_database_with(orders: u32, open: u32) -> String {
-    let address = fresh_database().await;
-    let mut database = PgConnection::connect(&address).await.expect("a connection");
+/// A database of a merchant with so many payouts, of which the newest `open` are polled, and with statistics as if there were nothing; and
+/// a connection to it.
+async fn history(orders: u32, open: u32) -> (Database, PgConnection) {
+    let prepare = async |empty: &Database| {
+        let db = pool(empty, limits(1));
+        db.migrate().await.expect("the schema");
+        db.close().await;
+    };
+    let place = ground().database(prepare).await;
+    let mut database = PgConnection::connect(&place).await.expect("a connection");
     let seed = format!(
         "ALTER TABLE orders SET (autovacuum_enabled = false); ALTER TABLE tasks SET (autovacuum_enabled = false);
          SET session_replication_role = replica;
@@ -102,7 +92,7 @@ async fn fresh_database_with(orders: u32, open: u32) -> String {
     // Nobody has counted since: what the planner knows is an empty table's.
     run(&mut database, "DELETE FROM pg_statistic WHERE starelid IN ('orders'::regclass, 'tasks'::regclass)").await;
     run(&mut database, "UPDATE pg_class SET reltuples = 0, relpages = 0 WHERE oid IN ('orders'::regclass, 'tasks'::regclass)").await;
-    address
+    (place, database)
 }
 
 /// The id of the order of a number, in SQL.
@@ -133,7 +123,7 @@ async fn an_order_is_read_and_listed_for_the_same_price_whatever_the_history() {
     }
     let mut costs = Vec::new();
     for orders in [10_000, 100_000] {
-        let mut database = history(orders, 0).await;
+        let (_place, mut database) = history(orders, 0).await;
         for statistics in STATISTICS {
             run(&mut database, statistics).await;
             // Orders are not deleted: a table of pages without rows is for lists to be sure, and never seen.
@@ -171,8 +161,8 @@ async fn an_order_is_read_and_listed_for_the_same_price_whatever_the_history() {
 async fn a_page_of_polls_is_claimed_for_the_same_price_however_many_are_open() {
     let page = statement(&["WITH first AS", "work = 'poll'", "UPDATE tasks"]);
     let claim = statement(&["WITH due AS", "UPDATE tasks SET leased_until = $3"]);
-    let address = fresh_database_with(20_000, 20_000).await;
-    let db = Db::open(&address.into(), limits(1)).expect("a pool");
+    let (place, _) = history(20_000, 20_000).await;
+    let db = pool(&place, limits(1));
     let mut database = db.get().await.expect("a connection of the gateway's");
     let counted = |rows: u32| format!("UPDATE pg_class SET reltuples = {rows} WHERE oid = 'tasks'::regclass");
     for known in ["SELECT 'nothing'".to_owned(), counted(0), "ANALYZE tasks".to_owned(), counted(0), counted(40)] {
@@ -189,7 +179,7 @@ async fn a_page_of_polls_is_claimed_for_the_same_price_however_many_are_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_of_a_page_are_read_one_by_one() {
     let read = statement(&["SELECT o.* FROM unnest($1::uuid[], $2::uuid[])"]);
-    let mut database = history(50_000, 0).await;
+    let (_place, mut database) = history(50_000, 0).await;
     let ids: Vec<String> = (1..=100).map(|n| format!("{:012x}70008000000000000000", n * 400)).collect();
     let merchants = vec![M.trim_matches('\''); 100].join(",");
     let values = format!("'{{{merchants}}}', '{{{}}}'", ids.join(","));
@@ -205,8 +195,8 @@ async fn orders_of_a_page_are_read_one_by_one() {
 async fn raw_inputs_are_forgotten_for_the_same_price_however_many_are_kept() {
     let reports = statement(&["WITH page AS MATERIALIZED", "UPDATE reports r SET sealed_raw"]);
     let receipts = statement(&["FROM receipts r LEFT JOIN LATERAL", "raw_inputs_forgotten"]);
-    let address = fresh_database_with(20_000, 0).await;
-    let db = Db::open(&address.into(), limits(1)).expect("a pool");
+    let (place, _) = history(20_000, 0).await;
+    let db = pool(&place, limits(1));
     let mut database = db.get().await.expect("a connection of the gateway's");
     let kept = format!(
         "SET session_replication_role = replica;
@@ -234,8 +224,8 @@ async fn an_order_comes_to_its_end_for_the_same_price_however_many_are_open() {
     let of_tasks = statement(&["WITH input AS", "sequence bigint, work text", "SELECT ARRAY(SELECT order_id FROM here)"]);
     let of_orders = statement(&["remove_task boolean", "SELECT ARRAY(SELECT order_id FROM here)"]);
     let of_all = statement(&["remove_task boolean", "CASE WHEN stands"]);
-    let address = fresh_database_with(20_000, 20_000).await;
-    let db = Db::open(&address.into(), limits(1)).expect("a pool");
+    let (place, _) = history(20_000, 20_000).await;
+    let db = pool(&place, limits(1));
     let mut database = db.get().await.expect("a connection of the gateway's");
     let one = "00000000-0000-7000-8000-00000000abcd";
     let order = format!(
@@ -275,8 +265,8 @@ async fn an_order_comes_to_its_end_for_the_same_price_however_many_are_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_try_is_written_down_for_the_same_price_however_much_is_queued() {
     let tries = statement(&["WITH input AS", "webhook_attempts", "success boolean"]);
-    let address = fresh_database_with(1, 0).await;
-    let db = Db::open(&address.into(), limits(1)).expect("a pool");
+    let (place, _) = history(1, 0).await;
+    let db = pool(&place, limits(1));
     let mut database = db.get().await.expect("a connection of the gateway's");
     let queue = format!(
         "ALTER TABLE webhook_queue SET (autovacuum_enabled = false);
@@ -307,8 +297,8 @@ async fn a_try_is_written_down_for_the_same_price_however_much_is_queued() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_are_taken_for_the_same_price_whatever_is_known_of_the_queue() {
     let claim = statement(&["WITH RECURSIVE busy AS", "FOR UPDATE SKIP LOCKED"]);
-    let address = fresh_database_with(1, 0).await;
-    let db = Db::open(&address.into(), limits(1)).expect("a pool");
+    let (place, _) = history(1, 0).await;
+    let db = pool(&place, limits(1));
     let mut database = db.get().await.expect("a connection of the gateway's");
     let queued = |events: std::ops::Range<u32>| {
         format!(

@@ -11,8 +11,8 @@ use tillgate::http::auth::TrustedProxies;
 use tracing_subscriber::layer::{Context, Layer};
 
 use super::growth::run;
+use crate::harness::TestApp;
 use crate::harness::statements::{heard_by, text_of};
-use crate::harness::{TestApp, name_of};
 use crate::incoming::{self, Payer};
 use crate::webhooks::receiver::{Endpoint, Receiver};
 
@@ -176,7 +176,7 @@ async fn what_is_done_for_an_order_reads_that_order_whatever_was_known_when_it_w
         run(&mut app.database().await, OTHER_ID).await;
         a_day(&app, "first").await;
         copies(&app, 0..number).await;
-        let name = name_of(&app.database);
+        let name = &app.database.name;
         let mut database = app.database().await;
         run(&mut database, statistics).await;
         let settings = [

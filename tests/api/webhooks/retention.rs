@@ -267,7 +267,8 @@ async fn a_reader_in_a_month_that_stays_is_not_led_past_one_that_went() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_migration_keeps_what_is_there() {
-    let mut database = PgConnection::connect(&empty_database().await).await.expect("a connection");
+    let place = empty_database().await;
+    let mut database = PgConnection::connect(&place).await.expect("a connection");
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
     let mut files: Vec<_> = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path()).collect();
     files.sort();
@@ -323,7 +324,8 @@ async fn plan(database: &mut PgConnection, part: &str, arguments: sqlx::postgres
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_knows_an_id_reads_one_month_and_pages_of_the_feed_sort_nothing() {
-    let mut database = PgConnection::connect(&fresh_database().await).await.expect("a connection");
+    let place = fresh_database().await;
+    let mut database = PgConnection::connect(&place).await.expect("a connection");
     let many = "INSERT INTO merchants (merchant_id, name, return_origins, created_at) VALUES ('00000000-0000-0000-0000-00000000000a', 'acme', '{}', now());
         INSERT INTO webhook_endpoints (merchant_id, endpoint_id, url, events, state, since, created_at)
         SELECT merchant_id, '00000000-0000-0000-0000-00000000000b', 'https://shop.example', '{*}', 'enabled', now(), now() FROM merchants;
