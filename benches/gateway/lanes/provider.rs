@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
@@ -69,22 +69,31 @@ pub async fn poll(rig: &Rig) -> anyhow::Result<Lane> {
         fill(&house, open).await?;
         seed::open_withdrawals(&house, 1, open).await?;
         let settings = [("TIMING__POLL_SCHEDULE", "1h"), ("TIMING__LEASE", "120s")];
-        let not_asked = "SELECT count(*) FROM (SELECT FROM tasks WHERE work = 'poll' AND due_at <= now() LIMIT 1) due";
-        // The first round hears that they are under review; the second hears nothing new, and is the one that counts.
+        // Whoever is asked about is due when the lease ends, and an hour later when the answer is there.
+        let not_asked =
+            "SELECT count(*) FROM (SELECT FROM tasks WHERE work = 'poll' AND due_at <= now() + interval '10 minutes' LIMIT 1) due";
+        // The first round hears that they are under review; those after it hear nothing new, and are the ones that count.
         house.serve("worker", &settings).await?;
         house.until(not_asked, 0, WITHIN).await?;
-        house.stop_gateways().await?;
         let written =
             "SELECT coalesce(sum(hashtext(ctid::text)::bigint), 0)::bigint + (SELECT count(*) FROM steps) FROM orders WHERE NOT is_final";
         let before = house.number(written).await?;
         let questions = questions(&house).await?;
-        house.run("UPDATE tasks SET due_at = now(), leased_until = NULL, tries = 0").await?;
         rig.server.run("postgres", "CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT pg_stat_statements_reset()").await?;
-        house.serve("worker", &settings).await?;
-        let meter = house.meter();
-        let took = house.until(not_asked, 0, WITHIN).await?;
-        let spent = meter.stop();
-        let asked = self::questions(&house).await? - questions;
+        let begin = Instant::now();
+        // Of few orders one round is too short to be measured.
+        let rounds = if open <= 1_000 { 5 } else { 1 };
+        let (mut took, mut cpu, mut foreign) = (0.0, 0.0, 0.0_f64);
+        for _ in 0..rounds {
+            house.run("UPDATE tasks SET due_at = now(), leased_until = NULL, tries = 0").await?;
+            let meter = house.meter();
+            took += house.until(not_asked, 0, WITHIN).await?.as_secs_f64();
+            let spent = meter.stop();
+            cpu += spent.gateway + spent.postgres;
+            foreign = foreign.max(spent.foreign);
+        }
+        let rounds = f64::from(rounds);
+        let asked = (self::questions(&house).await? - questions) / rounds;
         let pages = open as f64 / 100.0;
         let calls = rig
             .server
@@ -95,12 +104,13 @@ pub async fn poll(rig: &Rig) -> anyhow::Result<Lane> {
                      WHERE dbid = (SELECT oid FROM pg_database WHERE datname = '{}')
                        AND query NOT LIKE '%WITH first AS%' AND query NOT LIKE '%due_at <= now()%' AND calls >= {}",
                     house.database,
-                    (pages * 0.9).max(8.0 + 4.0 * took.as_secs_f64())
+                    (pages * rounds * 0.9).max(8.0 + 4.0 * begin.elapsed().as_secs_f64())
                 ),
             )
-            .await? as f64;
-        let cpu = spent.gateway + spent.postgres;
-        lane.figure(format!("{open} open: round"), took.as_secs_f64(), "s");
+            .await? as f64
+            / rounds;
+        let cpu = cpu / rounds;
+        lane.figure(format!("{open} open: round"), took / rounds, "s");
         lane.figure(format!("{open} open: CPU of gateway and Postgres"), cpu, "s");
         lane.figure(format!("{open} open: CPU per 1,000 orders"), cpu * 1000.0 / open as f64, "s");
         lane.gate(format!("{open} open: questions to the wallet"), asked, pages.ceil());
@@ -109,10 +119,10 @@ pub async fn poll(rig: &Rig) -> anyhow::Result<Lane> {
         let changed = (house.number(written).await? != before) as u8;
         lane.gate(format!("{open} open: orders were written although nothing is new (1: yes)"), f64::from(changed), 0.0);
         curve.push((open as f64, cpu * 1000.0 / open as f64));
-        noisy |= spent.foreign > QUIET;
+        noisy |= foreign > QUIET;
         match open {
             1_000 => at_1k = cpu / 1_000.0,
-            10_000 => lane.at_most("CPU for a round of 10,000 open payouts", cpu, 1.0, spent.foreign > QUIET),
+            10_000 => lane.at_most("CPU for a round of 10,000 open payouts", cpu, 1.0, foreign > QUIET),
             100_000 => lane.at_most("cost of one of 100,000 open payouts, in that of one of 1,000", cpu / 100_000.0 / at_1k, 1.2, noisy),
             _ => {}
         }
