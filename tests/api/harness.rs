@@ -35,7 +35,7 @@ use self::receipts::check_waiting;
 use crate::checker::books::Rules;
 use crate::checker::ours::Ours;
 use crate::checker::{self, nothing_is_broken};
-use crate::ground::{Database, Ground};
+use crate::databases::{Database, Databases};
 
 pub const USDT: &str = "5";
 pub const ADA: &str = "42";
@@ -101,11 +101,11 @@ impl Answer {
     }
 }
 
-/// The ground that all tests of this process share; each test has a database of its own.
-fn ground() -> &'static Ground {
-    static GROUND: OnceLock<Ground> = OnceLock::new();
+/// The server that all tests of this process share; each test has a database of its own.
+fn databases() -> &'static Databases {
+    static SHARED: OnceLock<Databases> = OnceLock::new();
     // Its vacuum would look into hundreds of databases, one after the other and again and again.
-    GROUND.get_or_init(|| Ground::new(vec!["autovacuum=off"]))
+    SHARED.get_or_init(|| Databases::new(vec!["autovacuum=off"]))
 }
 
 /// So many connections, and time for everything.
@@ -129,17 +129,17 @@ pub async fn fresh_database() -> Database {
         }
         db.close().await;
     };
-    ground().database(prepare).await
+    databases().prepared(prepare).await
 }
 
 /// A database without any schema.
 pub async fn empty_database() -> Database {
-    ground().empty_database().await
+    databases().empty().await
 }
 
 /// A copy of a database that nobody uses.
 pub async fn copy_of(database: &Database) -> Database {
-    ground().copy_of(database).await
+    databases().copy_of(database).await
 }
 
 /// A port that is free now.

@@ -5,8 +5,8 @@
 
 #[path = "../checker/mod.rs"]
 mod checker;
-#[path = "../ground/mod.rs"]
-mod ground;
+#[path = "../databases/mod.rs"]
+mod databases;
 
 mod audit;
 mod auth;

@@ -12,7 +12,7 @@ use tillgate::sandbox::{Fault, HicoinTo};
 use time::OffsetDateTime;
 
 use crate::checker::{database, nothing_is_broken};
-use crate::ground::Database;
+use crate::databases::Database;
 use crate::harness::{TestApp, copy_of};
 use crate::incoming::{self, Payer, much, round};
 use crate::webhooks::receiver::{Endpoint, Receiver, Reply};

@@ -12,7 +12,7 @@ pub const DATABASE_PASSWORD: &str = "canary-database-password-52de";
 
 /// A server, and those who make and remove its databases.
 #[derive(Debug)]
-pub struct Ground {
+pub struct Databases {
     server: PrivatePostgres,
     maker: Keeper,
     remover: Keeper,
@@ -28,7 +28,7 @@ pub struct Database {
     remover: Keeper,
 }
 
-impl Ground {
+impl Databases {
     /// A server with these settings besides, as `name=value`.
     pub fn new(settings: Vec<&'static str>) -> Self {
         let server = PrivatePostgres::start(&Options { settings, ..Options::temporary() }).expect("a private Postgres");
@@ -43,18 +43,18 @@ impl Ground {
     }
 
     /// A database without any schema.
-    pub async fn empty_database(&self) -> Database {
+    pub async fn empty(&self) -> Database {
         self.new_database("").await
     }
 
     /// A copy of what `prepare` makes of an empty one, once for all.
-    pub async fn database(&self, prepare: impl AsyncFnOnce(&Database)) -> Database {
-        let prepared = async || {
-            let empty = self.empty_database().await;
+    pub async fn prepared(&self, prepare: impl AsyncFnOnce(&Database)) -> Database {
+        let make = async || {
+            let empty = self.empty().await;
             prepare(&empty).await;
             empty
         };
-        self.copy_of(self.template.get_or_init(prepared).await).await
+        self.copy_of(self.template.get_or_init(make).await).await
     }
 
     /// A copy of a database that nobody uses.
@@ -107,7 +107,8 @@ impl Keeper {
 
     fn tell(&self, sql: String) -> oneshot::Receiver<sqlx::Result<()>> {
         let (done, answer) = oneshot::channel();
-        self.0.send((sql, done)).expect("the keeper");
+        // Where nobody is there any more the answer says so.
+        let _ = self.0.send((sql, done));
         answer
     }
 }

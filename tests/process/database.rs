@@ -6,16 +6,16 @@ use std::sync::OnceLock;
 use sqlx::{Connection, PgConnection};
 use url::Url;
 
-use crate::ground::{DATABASE_PASSWORD, Database, Ground};
+use crate::databases::{DATABASE_PASSWORD, Database, Databases};
 use crate::house::basics;
 use crate::program::{Folder, Launch, until};
 use crate::proxy::{Proxy, Target};
 
-/// The ground that all tests of this process share.
-fn ground() -> &'static Ground {
-    static GROUND: OnceLock<Ground> = OnceLock::new();
+/// The server that all tests of this process share.
+fn databases() -> &'static Databases {
+    static SHARED: OnceLock<Databases> = OnceLock::new();
     // Its vacuum would look into hundreds of databases, one after the other and again and again.
-    GROUND.get_or_init(|| Ground::new(vec!["autovacuum=off"]))
+    SHARED.get_or_init(|| Databases::new(vec!["autovacuum=off"]))
 }
 
 /// A database behind this proxy.
@@ -33,7 +33,7 @@ pub fn behind(door: &Proxy, database: &str) -> String {
 
 /// An empty database of its own.
 pub async fn empty_database() -> Database {
-    ground().empty_database().await
+    databases().empty().await
 }
 
 /// A database of its own, with the schema as `tillgate migrate` makes it.
@@ -42,10 +42,10 @@ pub async fn fresh_database() -> Database {
         let folder = Folder::new();
         let migrated = Launch::new(&["migrate"], folder.path()).with(basics(empty, 1)).run().await;
         assert_eq!(migrated.code, Some(0), "{}", migrated.err);
-        let mut eyes = connect(&ground().address("postgres")).await;
+        let mut eyes = connect(&databases().address("postgres")).await;
         until("nobody uses the template", async || (sessions(&mut eyes, &empty.name).await == 0).then_some(())).await;
     };
-    ground().database(prepare).await
+    databases().prepared(prepare).await
 }
 
 /// A connection for looking, and for standing in the way.

@@ -13,7 +13,7 @@ use tillgate::sandbox::{ClientSetup, HicoinApp, Options, Sandbox};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::database::{Lock, connect, execute, fresh_database};
-use crate::ground::{DATABASE_PASSWORD, Database};
+use crate::databases::{DATABASE_PASSWORD, Database};
 use crate::law::check_law;
 use crate::program::{Ended, Folder, Launch, Output, Program, until};
 use crate::proxy::{Proxy, Target};
@@ -95,7 +95,7 @@ pub struct House {
     pub customers: tokio::sync::OnceCell<()>,
     /// The test's own eyes on the database.
     pub eyes: tokio::sync::Mutex<PgConnection>,
-    /// Goes with the house, unless it belongs to the ground.
+    /// Goes with the house. None where the ground has one.
     _own: Option<Database>,
     secrets: Mutex<Vec<String>>,
     outputs: Mutex<Vec<(String, Output)>>,
@@ -163,8 +163,13 @@ impl House {
         };
         let sandbox = Sandbox::start(options).await.expect("the sandbox");
         sandbox.set_merchant_balance(&client.client_id, USDT, Decimal::from(1_000_000));
-        let own = if ground.database.is_none() { Some(fresh_database().await) } else { None };
-        let database = own.as_deref().or(ground.database.as_ref()).expect("a database").clone();
+        let (database, own) = match ground.database {
+            Some(database) => (database, None),
+            None => {
+                let own = fresh_database().await;
+                (own.to_string(), Some(own))
+            }
+        };
         let behind = |url: &str| match ground.wallets {
             Some(proxy) => {
                 let url: url::Url = url.parse().expect("an address");

@@ -7,8 +7,8 @@
 mod campaign;
 #[path = "../checker/mod.rs"]
 mod checker;
-#[path = "../ground/mod.rs"]
-mod ground;
+#[path = "../databases/mod.rs"]
+mod databases;
 
 mod chaos;
 mod clocks;

@@ -54,6 +54,40 @@ async fn fill(house: &House<'_>, count: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What asking once about all that is open has cost.
+#[derive(Default)]
+struct Round {
+    /// In seconds.
+    took: f64,
+    /// Of gateway and Postgres, in seconds.
+    cpu: f64,
+    foreign: f64,
+    /// Those that are for pages, without their claims.
+    statements: f64,
+}
+
+impl Round {
+    /// Makes all due, and waits until nobody is asked about any more.
+    async fn play(house: &House<'_>, not_asked: &str, pages: f64) -> anyhow::Result<Self> {
+        let server = &house.rig.server;
+        server.run("postgres", "CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT pg_stat_statements_reset()").await?;
+        house.run("UPDATE tasks SET due_at = now(), leased_until = NULL, tries = 0").await?;
+        let meter = house.meter();
+        let took = house.until(not_asked, 0, WITHIN).await?.as_secs_f64();
+        let spent = meter.stop();
+        // More often than what workers ask from time to time.
+        let often = (pages * 0.9).max(10.0 * took);
+        let sql = format!(
+            "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements
+             WHERE dbid = (SELECT oid FROM pg_database WHERE datname = '{}')
+               AND query NOT LIKE '%WITH first AS%' AND query NOT LIKE '%due_at <= now()%' AND calls >= {often}",
+            house.database
+        );
+        let statements = server.number("postgres", &sql).await? as f64;
+        Ok(Self { took, cpu: spent.gateway + spent.postgres, foreign: spent.foreign, statements })
+    }
+}
+
 /// Open payouts: a hundred in a question, and nothing is written to those of which there is nothing new.
 pub async fn poll(rig: &Rig) -> anyhow::Result<Lane> {
     let mut lane = Lane::new("poll", "a round of questions about open payouts of which there is nothing new, statistics stale");
@@ -82,36 +116,26 @@ pub async fn poll(rig: &Rig) -> anyhow::Result<Lane> {
         let pages = open as f64 / 100.0;
         // One of a thousand is too short to be measured.
         let rounds = if open == 1_000 { 5 } else { 1 };
-        let (mut took, mut cpu, mut calls, mut foreign) = (0.0, 0.0, 0, 0.0_f64);
+        let mut sum = Round::default();
         for _ in 0..rounds {
-            rig.server.run("postgres", "CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT pg_stat_statements_reset()").await?;
-            house.run("UPDATE tasks SET due_at = now(), leased_until = NULL, tries = 0").await?;
-            let meter = house.meter();
-            let round = house.until(not_asked, 0, WITHIN).await?.as_secs_f64();
-            let spent = meter.stop();
-            took += round;
-            cpu += spent.gateway + spent.postgres;
-            foreign = foreign.max(spent.foreign);
-            // More often than what workers ask from time to time.
-            let often = (pages * 0.9).max(6.0 + 5.0 * round);
-            let sql = format!(
-                "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements
-                 WHERE dbid = (SELECT oid FROM pg_database WHERE datname = '{}')
-                   AND query NOT LIKE '%WITH first AS%' AND query NOT LIKE '%due_at <= now()%' AND calls >= {often}",
-                house.database
-            );
-            calls += rig.server.number("postgres", &sql).await?;
+            let round = Round::play(&house, not_asked, pages).await?;
+            sum.took += round.took;
+            sum.cpu += round.cpu;
+            sum.statements += round.statements;
+            sum.foreign = sum.foreign.max(round.foreign);
         }
         let rounds = f64::from(rounds);
         let asked = (self::questions(&house).await? - questions) / rounds;
-        let calls = calls as f64 / rounds;
-        let cpu = cpu / rounds;
-        lane.figure(format!("{open} open: round"), took / rounds, "s");
+        let (took, cpu, foreign) = (sum.took / rounds, sum.cpu / rounds, sum.foreign);
+        lane.figure(format!("{open} open: round"), took, "s");
         lane.figure(format!("{open} open: CPU of gateway and Postgres"), cpu, "s");
         lane.figure(format!("{open} open: CPU per 1,000 orders"), cpu * 1000.0 / open as f64, "s");
         lane.gate(format!("{open} open: questions to the wallet"), asked, pages.ceil());
         // A claim is a statement as well, also where it finds nothing: one of the three.
-        lane.gate(format!("{open} open: statements a page, its claim left out"), calls / pages, 2.0);
+        // Those of a single page cannot be told from the others.
+        if pages >= 10.0 {
+            lane.gate(format!("{open} open: statements a page, its claim left out"), sum.statements / rounds / pages, 2.0);
+        }
         let changed = (house.number(written).await? != before) as u8;
         lane.gate(format!("{open} open: orders were written although nothing is new (1: yes)"), f64::from(changed), 0.0);
         curve.push((open as f64, cpu * 1000.0 / open as f64));

@@ -83,7 +83,7 @@ pub fn hear(order: &Order, report: &Report, rules: Rules<'_>) -> Heard {
 
 /// Takes the fact through the state machine and writes down what comes of it.
 fn follow(heard: &mut Heard, before: &Order, report: &Report, fact: Option<Fact>, rules: Rules<'_>) {
-    let trusted = heard.finding.is_none();
+    let agrees = heard.finding.is_none();
     let circumstances = Circumstances { doubts: heard.order.doubts, is_final: before.is_final };
     match fact.map(|fact| advance(before.state, fact, circumstances)) {
         None => {}
@@ -103,7 +103,7 @@ fn follow(heard: &mut Heard, before: &Order, report: &Report, fact: Option<Fact>
             }
             // Every receipt has a home: what no order is open to goes to the unmatched list.
             let homeless = refusal == Refusal::TooLate || (refusal == Refusal::Contradiction && before.kind == Kind::Deposit);
-            if homeless && trusted && report.proven {
+            if homeless && agrees && report.proven {
                 let paid = record_of(report).filter(|record| record.standing == Standing::Paid);
                 heard.received = paid.map(|record| received(before, record, false));
             }
@@ -112,7 +112,7 @@ fn follow(heard: &mut Heard, before: &Order, report: &Report, fact: Option<Fact>
     }
     if let Says::Receipts(takings) = &report.says {
         add_up(&mut heard.order, takings);
-    } else if trusted {
+    } else if agrees {
         if let Some(record) = record_of(report) {
             amend(&mut heard.order, record, report);
         }

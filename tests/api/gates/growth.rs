@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection, PgExecutor};
 
-use crate::ground::{Database, Ground};
+use crate::databases::{Database, Databases};
 use crate::harness::{limits, pool};
 
 /// The one statement of the program with these words.
@@ -58,9 +58,9 @@ fn rows_read(node: &Value) -> i64 {
 const M: &str = "'00000000-0000-0000-0000-000000000001'";
 
 /// A server of its own: what takes long here would hold up the event feeds of other tests.
-fn ground() -> &'static Ground {
-    static GROUND: OnceLock<Ground> = OnceLock::new();
-    GROUND.get_or_init(|| Ground::new(Vec::new()))
+fn databases() -> &'static Databases {
+    static OWN: OnceLock<Databases> = OnceLock::new();
+    OWN.get_or_init(|| Databases::new(Vec::new()))
 }
 
 /// A database of a merchant with so many payouts, of which the newest `open` are polled, and with statistics as if there were nothing; and
@@ -71,7 +71,7 @@ async fn history(orders: u32, open: u32) -> (Database, PgConnection) {
         db.migrate().await.expect("the schema");
         db.close().await;
     };
-    let place = ground().database(prepare).await;
+    let place = databases().prepared(prepare).await;
     let mut database = PgConnection::connect(&place).await.expect("a connection");
     let seed = format!(
         "ALTER TABLE orders SET (autovacuum_enabled = false); ALTER TABLE tasks SET (autovacuum_enabled = false);

@@ -73,7 +73,7 @@ fn a_late_answer_of_the_only_announcement_leaves_no_doubt() {
 
 /// The model of orders has found this one: each repetition was a step, and took a doubt away.
 #[test]
-fn a_record_that_does_not_agree_leaves_every_doubt_however_often_it_is_told() {
+fn an_announcement_that_does_not_agree_leaves_every_doubt_however_often_it_is_listed() {
     let created = at(State::Deposit(Deposit::Created));
     let order = after(&created, &[answer(lost()), answer(lost())]);
     let other = lookup(ProviderRecord { amount: order.amount.plus(order.amount), ..record(&order, Standing::Awaiting) });
