@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection, PgExecutor};
 
+use super::plans::read_by;
 use crate::databases::{Database, Databases};
 use crate::harness::{limits, pool};
 
@@ -46,13 +47,9 @@ where
 
 /// The rows that a plan has read from tables, those that it did not want included.
 fn rows_read(node: &Value) -> i64 {
-    let count = |key: &str| node[key].as_i64().unwrap_or_default();
-    let own = if node["Node Type"].as_str().is_some_and(|name| name.ends_with("Scan")) && node["Relation Name"].is_string() {
-        (count("Actual Rows") + count("Rows Removed by Filter")) * count("Actual Loops")
-    } else {
-        0
-    };
-    own + node["Plans"].as_array().into_iter().flatten().map(rows_read).sum::<i64>()
+    let mut sum = 0;
+    read_by(node, &mut |_, rows| sum += rows);
+    sum
 }
 
 const M: &str = "'00000000-0000-0000-0000-000000000001'";

@@ -54,7 +54,7 @@ impl Plans {
 }
 
 /// Tells each step of a plan that reads a table, and how many rows it read, those that it did not want included.
-fn read_by(node: &Value, tell: &mut impl FnMut(String, i64)) {
+pub fn read_by(node: &Value, tell: &mut impl FnMut(String, i64)) {
     let count = |key: &str| node[key].as_i64().unwrap_or_default();
     let text = |key: &str| node[key].as_str().unwrap_or_default();
     if text("Node Type").ends_with("Scan") && node["Relation Name"].is_string() {
