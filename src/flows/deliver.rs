@@ -39,8 +39,9 @@ const AHEAD: usize = 256;
 /// So many are on their way at once from one process, in one line, or wait to be written down: so many at most are sent again
 /// when it dies.
 const AT_ONCE: usize = 256;
-/// So many are kept besides, until it is their turn.
-const BESIDES: usize = 256;
+/// So many are kept besides, until it is their turn. A look costs what it goes over, however much it takes; beside a transaction
+/// that stays open that is all that was ever taken meanwhile. So it takes much.
+const BESIDES: usize = 2048;
 /// While more than so many wait for their turn there is no claim.
 const ENOUGH: usize = 64;
 /// A lease is longer than a sending can take.
