@@ -98,7 +98,7 @@ async fn hear(
         context.wake.look.notify_one();
     }
     if settled.refusal == Some(Refusal::TooLate) && claims_money && !proven {
-        return after_the_end(context, account, settled.order, report).await;
+        return Box::pin(after_the_end(context, account, settled.order, report)).await;
     }
     Ok(())
 }

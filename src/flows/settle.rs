@@ -78,31 +78,33 @@ impl Change {
 }
 
 /// Takes a report to its end.
-pub async fn settle(
+pub fn settle(
     context: &Context,
     account: &ProviderAccount,
     order: Order,
     report: Report,
     notes: Notes,
-) -> Result<Settled, FlowError> {
-    settle_change(context, account, Change::new(order, report, notes)).await
+) -> impl Future<Output = Result<Settled, FlowError>> {
+    settle_change(context, account, Box::new(Change::new(order, report, notes)))
 }
 
 /// Takes what a person or a key reports to its end; `entry` tells the audit log of it, if it changes anything.
-pub async fn settle_by_hand(
+pub fn settle_by_hand(
     context: &Context,
     account: &ProviderAccount,
     order: Order,
     report: Report,
     entry: Entry,
-) -> Result<Settled, FlowError> {
-    settle_change(context, account, Change { entry: Some(entry), ..Change::new(order, report, Notes::default()) }).await
+) -> impl Future<Output = Result<Settled, FlowError>> {
+    let change = Change { entry: Some(entry), ..Change::new(order, report, Notes::default()) };
+    settle_change(context, account, Box::new(change))
 }
 
-async fn settle_change(context: &Context, account: &ProviderAccount, mut change: Change) -> Result<Settled, FlowError> {
+/// The change is by itself: every flow settles in the end, and each would be larger by twice an order.
+async fn settle_change(context: &Context, account: &ProviderAccount, mut change: Box<Change>) -> Result<Settled, FlowError> {
     for _ in 0..TRIES {
         // By itself: a flow that waits for a wallet's answer has not to hold what it will take to write that down.
-        let page = Box::pin(settle_page(context, account, std::slice::from_ref(&change), &[]));
+        let page = Box::pin(settle_page(context, account, std::slice::from_ref(&*change), &[]));
         if let Some(settled) = page.await?.pop().flatten() {
             return Ok(settled);
         }

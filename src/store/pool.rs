@@ -78,7 +78,8 @@ impl Connections {
         let free = self.0.free().pop_back();
         let (session, taken) = match free.filter(|free| now.saturating_duration_since(free.taken) < LIFETIME) {
             Some(free) => (free.session, free.taken),
-            None => (Session::new(self.0.pool.acquire().await?, self.0.limits.statement), now),
+            // Seldom, and what it takes to open one is ten times the rest of whatever waits for it: kept apart.
+            None => (Session::new(Box::pin(self.0.pool.acquire()).await?, self.0.limits.statement), now),
         };
         Ok(Lease { session: Some(session), taken, of: self.clone(), _place: place })
     }
