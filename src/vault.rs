@@ -49,6 +49,7 @@ pub struct Vault {
 struct Root {
     id: [u8; KEY_ID],
     secret: SecretSlice<u8>,
+    cipher: XChaCha20Poly1305,
     /// The hash of each purpose, at its beginning: a request needs several, and their keys are always the same.
     begun: Arc<RwLock<HashMap<&'static str, Hmac<Sha256>>>>,
 }
@@ -71,7 +72,7 @@ impl Vault {
         let root = &self.roots[0];
         let nonce = random::<NONCE>()?;
         let payload = Payload { msg: plain, aad: context.as_bytes() };
-        let sealed = root.cipher().encrypt(&XNonce::from(nonce), payload).map_err(|_| VaultError::Damaged)?;
+        let sealed = root.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| VaultError::Damaged)?;
         Ok([&[VERSION], &root.id[..], &nonce, &sealed].concat())
     }
 
@@ -85,7 +86,7 @@ impl Vault {
         }
         let root = self.roots.iter().find(|root| root.id == key_id).ok_or(VaultError::UnknownKey)?;
         let payload = Payload { msg: body, aad: context.as_bytes() };
-        let plain = root.cipher().decrypt(&XNonce::from(*nonce), payload).map_err(|_| VaultError::Damaged)?;
+        let plain = root.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| VaultError::Damaged)?;
         Ok(plain.into())
     }
 
@@ -117,29 +118,32 @@ impl Root {
         }
         let mut id = [0; KEY_ID];
         id.copy_from_slice(&Sha256::digest(&bytes)[..KEY_ID]);
-        Ok(Self { id, secret: bytes.into(), begun: Arc::default() })
-    }
-
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&Key::from(self.tag("seal", b"")))
+        let seals = tag(begin(&bytes, "seal"), b"");
+        Ok(Self { id, secret: bytes.into(), cipher: XChaCha20Poly1305::new(&Key::from(seals)), begun: Arc::default() })
     }
 
     fn tag(&self, purpose: &'static str, message: &[u8]) -> [u8; 32] {
-        let mut mac = self.begun(purpose);
-        mac.update(message);
-        mac.finalize().into_bytes().into()
+        tag(self.begun(purpose), message)
     }
 
     fn begun(&self, purpose: &'static str) -> Hmac<Sha256> {
         if let Some(begun) = self.begun.read().unwrap_or_else(PoisonError::into_inner).get(purpose) {
             return begun.clone();
         }
-        let mut root = keyed(self.secret.expose_secret());
-        root.update(purpose.as_bytes());
-        let begun = keyed(&root.finalize().into_bytes());
+        let begun = begin(self.secret.expose_secret(), purpose);
         self.begun.write().unwrap_or_else(PoisonError::into_inner).insert(purpose, begun.clone());
         begun
     }
+}
+
+/// The hash of a purpose, at its beginning.
+fn begin(root: &[u8], purpose: &str) -> Hmac<Sha256> {
+    keyed(&tag(keyed(root), purpose.as_bytes()))
+}
+
+fn tag(mut mac: Hmac<Sha256>, message: &[u8]) -> [u8; 32] {
+    mac.update(message);
+    mac.finalize().into_bytes().into()
 }
 
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
