@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -140,6 +141,19 @@ pub struct EventBody<T> {
     pub data: T,
     /// The step's number within its order. Null where the event is not about a step.
     pub sequence: Option<i64>,
+}
+
+/// A body as it is stored and sent: written once, and the same to the byte from then on.
+pub type WrittenBody = Box<RawValue>;
+
+impl<T: Serialize> EventBody<T> {
+    /// As it is stored and sent.
+    ///
+    /// # Errors
+    /// What it is about cannot be written as JSON.
+    pub fn written(&self) -> Result<WrittenBody, serde_json::Error> {
+        to_raw_value(self)
+    }
 }
 
 impl EventBody<OrderBody> {

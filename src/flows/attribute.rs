@@ -215,7 +215,6 @@ fn report(receipts: &[Receipt]) -> Report {
 fn left_alone(context: &Context, row: &ReceiptRow) -> Result<Homeless, FlowError> {
     const TYPE: &str = "receipt.unmatched";
     let event = EventBody { event_type: TYPE.to_owned(), timestamp: context.clock.now(), data: body(row)?, sequence: None };
-    let text = serde_json::to_string(&event).map_err(|error| FlowError::Internal(error.to_string()))?;
     let merchant_id = crate::domain::ids::MerchantId(row.merchant_id);
-    Ok(Homeless { merchant_id, receipt: row.version(), event: Some((EventId(context.clock.new_uuid()), TYPE, text)) })
+    Ok(Homeless { merchant_id, receipt: row.version(), event: Some((EventId(context.clock.new_uuid()), TYPE, event.written()?)) })
 }

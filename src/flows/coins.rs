@@ -90,14 +90,14 @@ async fn fetch(context: &Context, merchant: MerchantId, account: &ProviderAccoun
         Ok(coins) => coins,
         Err(why) => return Ok(Err(why)),
     };
-    let document = serde_json::to_value(&coins).map_err(|error| FlowError::Internal(error.to_string()))?;
+    let document = serde_json::to_value(&coins)?;
     let provider = account.account.provider();
     accounts::put_coin_list(&mut *context.db.get().await?, merchant, provider, &document, context.clock.now()).await?;
     Ok(Ok(coins))
 }
 
 fn read(document: serde_json::Value) -> Result<Vec<Coin>, FlowError> {
-    serde_json::from_value(document).map_err(|error| FlowError::Internal(error.to_string()))
+    Ok(serde_json::from_value(document)?)
 }
 
 /// The coin that somebody names.

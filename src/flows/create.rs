@@ -253,7 +253,7 @@ async fn write(
     attempt: Option<(AttemptId, time::OffsetDateTime)>,
 ) -> Result<Option<Created>, FlowError> {
     let event = EventBody::of(order);
-    let body = serde_json::to_string(&event).map_err(|error| FlowError::Internal(error.to_string()))?;
+    let body = event.written()?;
     let task = Task::next(order, account.wallet.capabilities, Progress::default(), &context.timing, order.created_at)
         .unwrap_or(Task { work: Work::Submit, due_at: order.created_at });
     let new = NewOrder {

@@ -7,7 +7,7 @@ use super::Context;
 use super::error::FlowError;
 use super::page;
 use crate::domain::audit::By;
-use crate::domain::event::{DiscrepancyBody, EventBody};
+use crate::domain::event::{DiscrepancyBody, EventBody, WrittenBody};
 use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::ids::{DiscrepancyId, EventId, MerchantId};
 use crate::domain::order::{Order, Provider};
@@ -45,13 +45,13 @@ pub struct Filed {
     /// The event, if it is new.
     pub event_id: EventId,
     /// Its body.
-    pub event: String,
+    pub event: WrittenBody,
 }
 
 /// Makes a finding ready to be written.
 pub fn file(context: &Context, provider: Provider, subject: &Subject, found_by: &str, finding: &Finding) -> Result<Filed, FlowError> {
     let (id, now) = (DiscrepancyId(context.clock.new_uuid()), context.clock.now());
-    let sides = text(&(finding.kind, &finding.ours, &finding.theirs))?;
+    let sides = serde_json::to_vec(&(finding.kind, &finding.ours, &finding.theirs))?;
     let row = DiscrepancyRow {
         discrepancy_id: id.0,
         provider: provider.to_string(),
@@ -72,7 +72,7 @@ pub fn file(context: &Context, provider: Provider, subject: &Subject, found_by: 
     };
     let digest = row.digest.clone();
     let event = EventBody { event_type: "discrepancy.opened".to_owned(), timestamp: now, data: body(row), sequence: None };
-    Ok(Filed { id, digest, event_id: EventId(context.clock.new_uuid()), event: text(&event)? })
+    Ok(Filed { id, digest, event_id: EventId(context.clock.new_uuid()), event: event.written()? })
 }
 
 /// The event of a discrepancy that is resolved.
@@ -80,12 +80,12 @@ pub fn resolved(
     context: &Context,
     row: DiscrepancyRow,
     (by, reason): (&str, &str),
-) -> Result<(EventId, DiscrepancyBody, String), FlowError> {
+) -> Result<(EventId, DiscrepancyBody, WrittenBody), FlowError> {
     let now = context.clock.now();
     let row = DiscrepancyRow { resolved_at: Some(now), resolved_by: Some(by.to_owned()), reason: Some(reason.to_owned()), ..row };
     let data = body(row);
     let event = EventBody { event_type: "discrepancy.resolved".to_owned(), timestamp: now, data: data.clone(), sequence: None };
-    Ok((EventId(context.clock.new_uuid()), data, text(&event)?))
+    Ok((EventId(context.clock.new_uuid()), data, event.written()?))
 }
 
 /// Discrepancies, newest first, at most `limit`; and whether there are more.
@@ -120,7 +120,7 @@ pub async fn resolve(
     let entry = by.does(merchant, now, "discrepancy.resolve", ("discrepancy", id.to_string())).because(reason);
     let before = json!({ "status": "open", "kind": body.kind, "trade_id": body.trade_id });
     let entry = entry.before(before).after(json!({ "status": "resolved" }));
-    if !discrepancies::resolve(&mut connection, merchant, id, (by.label(), reason), (event_id, &event), now, &entry).await? {
+    if !discrepancies::resolve(&mut connection, merchant, id, (by.label(), reason), (event_id, event.get()), now, &entry).await? {
         return Err(again());
     }
     context.wake.deliver.notify_one();
@@ -163,8 +163,4 @@ fn body(row: DiscrepancyRow) -> DiscrepancyBody {
         resolved_by: row.resolved_by,
         reason: row.reason,
     }
-}
-
-fn text<T: serde::Serialize>(value: &T) -> Result<String, FlowError> {
-    serde_json::to_string(value).map_err(|error| FlowError::Internal(error.to_string()))
 }

@@ -158,11 +158,11 @@ pub async fn test(context: &Context, merchant: MerchantId, by: &By, endpoint: En
     let (event, now) = (EventId(context.clock.new_uuid()), context.clock.now());
     let data = EndpointTestBody { object: "webhook_endpoint", id: EndpointId(row.endpoint_id).to_string() };
     let body = EventBody { event_type: TEST.to_owned(), timestamp: now, data, sequence: None };
-    let text = serde_json::to_string(&body).map_err(|error| FlowError::Internal(error.to_string()))?;
+    let body = body.written()?;
     let id = {
         let entry = entry(context, merchant, by, endpoint, "test").after(json!({ "event": event.to_string() }));
         let mut connection = context.db.get().await?;
-        events::insert_for(&mut connection, merchant, endpoint, (event, TEST, &text), now, &entry).await?;
+        events::insert_for(&mut connection, merchant, endpoint, (event, TEST, body.get()), now, &entry).await?;
         deliveries::id_of(&mut connection, merchant, event, endpoint).await?
     };
     context.wake.deliver.notify_one();

@@ -44,6 +44,13 @@ impl From<StoreError> for FlowError {
     }
 }
 
+impl From<serde_json::Error> for FlowError {
+    /// Of what we write and have written ourselves.
+    fn from(error: serde_json::Error) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
 impl From<VaultError> for FlowError {
     fn from(error: VaultError) -> Self {
         Self::Internal(error.to_string())

@@ -290,9 +290,9 @@ async fn expire(context: &Context, key: &LinkKey, row: &TokenRow) -> Result<(), 
         status: "expired",
     };
     let event = EventBody { event_type: "link.expired".to_owned(), timestamp: now, data, sequence: None };
-    let body = serde_json::to_string(&event).map_err(|error| FlowError::Internal(error.to_string()))?;
+    let body = event.written()?;
     let event_id = EventId(context.clock.new_uuid());
-    links::expire(&mut *context.db.get().await?, key, row.generation, (event_id, &body), now).await?;
+    links::expire(&mut *context.db.get().await?, key, row.generation, (event_id, body.get()), now).await?;
     context.wake.deliver.notify_one();
     Ok(())
 }
@@ -318,7 +318,7 @@ fn place(key: &LinkKey) -> String {
 fn seal(context: &Context, key: &LinkKey, tokens: &Tokens) -> Result<Vec<u8>, FlowError> {
     let document =
         TokenDocument { access: tokens.access_token.expose_secret().to_owned(), refresh: tokens.refresh_token.expose_secret().to_owned() };
-    let plain = serde_json::to_vec(&document).map_err(|error| FlowError::Internal(error.to_string()))?;
+    let plain = serde_json::to_vec(&document)?;
     Ok(context.vault.seal(&place(key), &plain)?)
 }
 

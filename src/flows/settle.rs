@@ -14,7 +14,7 @@ use super::error::FlowError;
 use super::tenant::ProviderAccount;
 use crate::domain::agenda::Task;
 use crate::domain::audit::Entry;
-use crate::domain::event::{EventBody, ReceiptBody};
+use crate::domain::event::{EventBody, ReceiptBody, WrittenBody};
 use crate::domain::finding::Finding;
 use crate::domain::hearing::{Heard, Received, Rules, hear};
 use crate::domain::ids::{AttemptId, DiscrepancyId, EventId, MerchantId, ReceiptId, ReportId};
@@ -245,9 +245,9 @@ fn write<'a>(
 }
 
 /// The event of a step.
-fn told(context: &Context, order: &Order) -> Result<(EventId, String, String), FlowError> {
+fn told(context: &Context, order: &Order) -> Result<(EventId, String, WrittenBody), FlowError> {
     let event = EventBody::of(order);
-    let body = text(&event)?;
+    let body = event.written()?;
     Ok((EventId(context.clock.new_uuid()), event.event_type, body))
 }
 
@@ -308,10 +308,6 @@ fn detail(report: &Report) -> Option<(&'static str, String)> {
     }
 }
 
-fn text<T: serde::Serialize>(body: &T) -> Result<String, FlowError> {
-    serde_json::to_string(body).map_err(|error| FlowError::Internal(error.to_string()))
-}
-
 /// Where the raw input of a report is sealed for.
 pub fn evidence_place(order: &Order) -> String {
     format!("reports/{}/{}", order.merchant_id, order.id.0)
@@ -339,7 +335,7 @@ fn unmatched<'a>(
     context: &Context,
     order: &Order,
     received: &'a Received,
-) -> Result<(ReceiptId, &'a Received, EventId, String), FlowError> {
+) -> Result<(ReceiptId, &'a Received, EventId, WrittenBody), FlowError> {
     let (id, now) = (ReceiptId(context.clock.new_uuid()), context.clock.now());
     let data = ReceiptBody {
         id: id.to_string(),
@@ -359,10 +355,10 @@ fn unmatched<'a>(
         updated_at: now,
     };
     let body = EventBody { event_type: "receipt.unmatched".to_owned(), timestamp: now, data, sequence: None };
-    Ok((id, received, EventId(context.clock.new_uuid()), text(&body)?))
+    Ok((id, received, EventId(context.clock.new_uuid()), body.written()?))
 }
 
-type FindingWrite<'a> = (DiscrepancyId, &'a Finding, Vec<u8>, EventId, String);
+type FindingWrite<'a> = (DiscrepancyId, &'a Finding, Vec<u8>, EventId, WrittenBody);
 
 fn discrepancy<'a>(context: &Context, order: &Order, finding: &'a Finding) -> Result<FindingWrite<'a>, FlowError> {
     let Filed { id, digest, event_id, event } = file(context, order.provider, &Subject::Order(Box::new(order.clone())), "report", finding)?;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::StoreError;
 use super::rows::parsed;
 use super::session::Session;
+use crate::domain::event::WrittenBody;
 use crate::domain::ids::{MerchantId, RunId};
 use crate::domain::order::Provider;
 use crate::domain::reconciliation::Leg;
@@ -208,7 +209,7 @@ pub struct FoundRow {
     /// The event, if it is new.
     pub event_id: Uuid,
     /// Its body.
-    pub event: String,
+    pub event: WrittenBody,
 }
 
 /// A discrepancy that is none any more.
@@ -221,7 +222,7 @@ pub struct ClosedRow {
     /// The event, if it was open.
     pub event_id: Uuid,
     /// Its body.
-    pub event: String,
+    pub event: WrittenBody,
 }
 
 /// What a page counted.
@@ -284,8 +285,8 @@ pub async fn write_page(connection: &mut Session, page: &PageWrite<'_>) -> Resul
             RETURNING discrepancy_id
         ), fe AS (
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
-            SELECT $1, i.event_id, 'discrepancy.opened', i.event::json, $5
-            FROM f JOIN json_to_recordset($6::text::json) AS i(discrepancy_id uuid, event_id uuid, event text) USING (discrepancy_id)
+            SELECT $1, i.event_id, 'discrepancy.opened', i.event, $5
+            FROM f JOIN json_to_recordset($6::text::json) AS i(discrepancy_id uuid, event_id uuid, event json) USING (discrepancy_id)
         ), c AS (
             UPDATE discrepancies d SET resolved_at = $5, resolved_by = 'reconciliation', reason = i.reason
             FROM held, json_to_recordset($7::text::json) AS i(discrepancy_id uuid, reason text)
@@ -293,8 +294,8 @@ pub async fn write_page(connection: &mut Session, page: &PageWrite<'_>) -> Resul
             RETURNING d.discrepancy_id
         ), ce AS (
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
-            SELECT $1, i.event_id, 'discrepancy.resolved', i.event::json, $5
-            FROM c JOIN json_to_recordset($7::text::json) AS i(discrepancy_id uuid, event_id uuid, event text) USING (discrepancy_id)
+            SELECT $1, i.event_id, 'discrepancy.resolved', i.event, $5
+            FROM c JOIN json_to_recordset($7::text::json) AS i(discrepancy_id uuid, event_id uuid, event json) USING (discrepancy_id)
         )
         UPDATE reconciliations r SET
             leg = coalesce($8, r.leg), cursor = $9, questions = r.questions + $10, compared = r.compared + $11, behind = r.behind + $12,

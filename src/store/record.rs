@@ -18,6 +18,7 @@ use super::session::Session;
 use super::{Db, StoreError};
 use crate::domain::agenda::Task;
 use crate::domain::audit::Entry;
+use crate::domain::event::WrittenBody;
 use crate::domain::finding::Finding;
 use crate::domain::hearing::Received;
 use crate::domain::ids::{AttemptId, DiscrepancyId, EventId, MerchantId, OrderId, ReceiptId, ReportId};
@@ -41,7 +42,7 @@ pub struct Record<'a> {
     /// What it said, in a few words.
     pub reason: String,
     /// The event of the step: its id, type and body. Absent where there is no step.
-    pub event: Option<(EventId, String, String)>,
+    pub event: Option<(EventId, String, WrittenBody)>,
     /// What came in from outside.
     pub report: Option<ReportRow>,
     /// The attempt that the report is about, and how it ends: state and detail.
@@ -51,13 +52,13 @@ pub struct Record<'a> {
     /// What becomes of the order's task.
     pub task: TaskWrite,
     /// Money that the report proves, with its event where no order is open to it.
-    pub receipt: Option<(ReceiptId, &'a Received, EventId, String)>,
+    pub receipt: Option<(ReceiptId, &'a Received, EventId, WrittenBody)>,
     /// Receipts that the order hears of with this report.
     pub hears: &'a [Version],
     /// Who did this by hand, and why: written if it changes anything.
     pub entry: Option<&'a Entry>,
     /// Where the sides disagree: its id, digest and event.
-    pub finding: Option<(DiscrepancyId, &'a Finding, Vec<u8>, EventId, String)>,
+    pub finding: Option<(DiscrepancyId, &'a Finding, Vec<u8>, EventId, WrittenBody)>,
 }
 
 impl Record<'_> {
@@ -133,7 +134,7 @@ pub struct Homeless {
     /// The receipt.
     pub receipt: Version,
     /// The event's id, type and body. Absent: the merchant has heard of it before.
-    pub event: Option<(EventId, &'static str, String)>,
+    pub event: Option<(EventId, &'static str, WrittenBody)>,
 }
 
 /// A receipt as it was read. It is written to only if it is still so.

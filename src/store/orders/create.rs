@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -28,7 +30,7 @@ pub struct NewOrder<'a> {
     /// The event of its first step.
     pub event_id: EventId,
     /// That event's type and body.
-    pub event: (&'a str, &'a str),
+    pub event: (&'a str, &'a RawValue),
     /// Why there is a first step: who asked for the order.
     pub reason: &'a str,
     /// What is to be done next.
@@ -114,8 +116,7 @@ struct Row<'a> {
     next_action: Option<&'a NextAction>,
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
-    /// As text: the merchant gets back what it gave, to the letter.
-    metadata: Option<String>,
+    metadata: Option<&'a Value>,
     fingerprint: String,
     return_url: Option<&'a str>,
     #[serde(with = "time::serde::rfc3339")]
@@ -123,7 +124,7 @@ struct Row<'a> {
     reason: &'a str,
     event_id: Uuid,
     event_type: &'a str,
-    event: &'a str,
+    event: &'a RawValue,
     work: &'static str,
     #[serde(with = "time::serde::rfc3339")]
     due_at: OffsetDateTime,
@@ -156,7 +157,7 @@ impl<'a> Row<'a> {
             source_user: order.source_user.as_deref(),
             next_action: order.next_action.as_ref(),
             expires_at: order.expires_at,
-            metadata: order.metadata.as_ref().map(ToString::to_string),
+            metadata: order.metadata.as_ref(),
             fingerprint: bytes(new.fingerprint),
             return_url: new.return_url,
             now: order.created_at,
@@ -182,8 +183,8 @@ async fn write(connection: &mut Session, document: &str, count: usize) -> Result
             SELECT * FROM ROWS FROM (json_to_recordset($1::text::json) AS (
                 merchant_id uuid, order_id uuid, trade_id text, kind text, provider text, status text, stage text, coin text,
                 provider_coin_id text, decimals integer, amount numeric, tolerance numeric, customer text, destination jsonb,
-                provider_user text, source_user text, next_action jsonb, expires_at timestamptz, metadata text, fingerprint bytea,
-                return_url text, now timestamptz, reason text, event_id uuid, event_type text, event text, work text, due_at timestamptz,
+                provider_user text, source_user text, next_action jsonb, expires_at timestamptz, metadata json, fingerprint bytea,
+                return_url text, now timestamptz, reason text, event_id uuid, event_type text, event json, work text, due_at timestamptz,
                 attempt_id uuid, leased_until timestamptz, needs_link boolean, needs_user boolean)) WITH ORDINALITY
         ), ready AS MATERIALIZED (
             SELECT i.*, link.provider_user AS linked, link.sealed_tokens, link.generation, link.access_expires_at, link.refresh_at,
@@ -212,7 +213,7 @@ async fn write(connection: &mut Session, document: &str, count: usize) -> Result
                 doubts, is_final, expires_at, metadata, fingerprint, created_at, updated_at, return_url)
             SELECT merchant_id, order_id, trade_id, kind, provider, status, stage, 1, coin, provider_coin_id, decimals,
                    amount, tolerance, 0, 0, false, customer, destination, coalesce(provider_user, linked, payer), source_user, next_action,
-                   0, false, expires_at, metadata::json, fingerprint, now, now, return_url
+                   0, false, expires_at, metadata, fingerprint, now, now, return_url
             FROM ready
             -- Always in the same order, so that two statements never wait for each other.
             ORDER BY merchant_id, trade_id
@@ -237,7 +238,7 @@ async fn write(connection: &mut Session, document: &str, count: usize) -> Result
             SELECT merchant_id, order_id, 1, status, stage, 'merchant', reason, now FROM fresh
         ), e AS (
             INSERT INTO events (merchant_id, event_id, event_type, order_id, sequence, body, created_at)
-            SELECT merchant_id, event_id, event_type, order_id, 1, event::json, now FROM fresh
+            SELECT merchant_id, event_id, event_type, order_id, 1, event, now FROM fresh
         ), t AS (
             INSERT INTO tasks (merchant_id, order_id, work, due_at, tries, leased_until, attempt_id)
             SELECT merchant_id, order_id, work, due_at, 0, leased_until, attempt_id FROM fresh

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -9,6 +10,7 @@ use super::{Record, TaskWrite, Version};
 use crate::domain::agenda::Work;
 use crate::domain::audit::Entry;
 use crate::domain::claim::Claim;
+use crate::domain::event::WrittenBody;
 use crate::domain::ids::{CustomerId, EventId, MerchantId, OrderId};
 use crate::domain::money::Amount;
 use crate::domain::order::{Failure, NextAction, Order, Retry};
@@ -92,7 +94,7 @@ struct StepPart<'a> {
     reason: &'a str,
     event_id: Uuid,
     event_type: &'a str,
-    event: &'a str,
+    event: &'a RawValue,
 }
 
 /// What came in from outside.
@@ -147,7 +149,7 @@ struct ReceiptPart<'a> {
     receipt_amount: Amount,
     receipt_fee: Option<Amount>,
     receipt_event_id: Uuid,
-    receipt_event: &'a str,
+    receipt_event: &'a RawValue,
 }
 
 /// Where the sides disagree.
@@ -159,7 +161,7 @@ struct FindingPart<'a> {
     theirs: &'a Value,
     finding_digest: String,
     finding_event_id: Uuid,
-    finding_event: &'a str,
+    finding_event: &'a RawValue,
 }
 
 impl<'a> Row<'a> {
@@ -230,7 +232,7 @@ impl<'a> BornPart<'a> {
 }
 
 impl<'a> StepPart<'a> {
-    fn of(record: &'a Record<'a>, (event_id, event_type, event): &'a (EventId, String, String)) -> Self {
+    fn of(record: &'a Record<'a>, (event_id, event_type, event): &'a (EventId, String, WrittenBody)) -> Self {
         let order = record.order;
         Self {
             status: order.state.status(),
@@ -284,7 +286,7 @@ pub(super) struct HeardRow<'a> {
     order_id: Option<Uuid>,
     event_id: Option<Uuid>,
     event_type: Option<&'static str>,
-    event: Option<&'a str>,
+    event: Option<&'a RawValue>,
 }
 
 impl<'a> HeardRow<'a> {
@@ -292,7 +294,7 @@ impl<'a> HeardRow<'a> {
         merchant: MerchantId,
         receipt: &Version,
         order: Option<OrderId>,
-        event: Option<&'a (EventId, &'static str, String)>,
+        event: Option<&'a (EventId, &'static str, WrittenBody)>,
     ) -> Self {
         Self {
             merchant_id: merchant.0,
@@ -302,7 +304,7 @@ impl<'a> HeardRow<'a> {
             order_id: order.map(|order| order.0),
             event_id: event.map(|event| event.0.0),
             event_type: event.map(|event| event.1),
-            event: event.map(|event| event.2.as_str()),
+            event: event.map(|event| &*event.2),
         }
     }
 }

@@ -28,14 +28,14 @@ macro_rules! statement {
                     status text, stage text, amount_received numeric, amount_confirmed numeric, fee numeric, late boolean, next_action jsonb,
                     provider_reference text, txid text, confirmations integer, failure jsonb, claim jsonb, doubts smallint,
                     doubt_since timestamptz, retry jsonb, is_final boolean, final_at timestamptz, expires_at timestamptz,
-                    channel text, reason text, event_id uuid, event_type text, event text,
+                    channel text, reason text, event_id uuid, event_type text, event json,
                     report_id uuid, digest bytea, sealed_raw bytea, summary jsonb, verdict text, source text,
                     ended_id uuid, ended_state text, ended_detail text, opened_id uuid, opened_until timestamptz,
                     remove_task boolean, work text, lane text, due_at timestamptz, tries integer, absent_since timestamptz,
                     absent_last timestamptz, leased_until timestamptz,
                     receipt_id uuid, receipt_number text, receipt_matched boolean, receipt_amount numeric, receipt_fee numeric,
-                    receipt_event_id uuid, receipt_event text,
-                    finding_id uuid, finding_kind text, ours jsonb, theirs jsonb, finding_digest bytea, finding_event_id uuid, finding_event text,
+                    receipt_event_id uuid, receipt_event json,
+                    finding_id uuid, finding_kind text, ours jsonb, theirs jsonb, finding_digest bytea, finding_event_id uuid, finding_event json,
                     entry json)
             ), held AS (
                 -- Who changes an order, or opens or ends a call about it, does so alone. (Who has nothing new to tell writes nothing to it.)
@@ -75,7 +75,7 @@ macro_rules! statement {
                 FROM here WHERE changed
             ), e AS (
                 INSERT INTO events (merchant_id, event_id, event_type, order_id, sequence, body, created_at)
-                SELECT merchant_id, event_id, event_type, order_id, sequence, event::json, now FROM here WHERE changed
+                SELECT merchant_id, event_id, event_type, order_id, sequence, event, now FROM here WHERE changed
             ), r AS (
                 INSERT INTO reports (merchant_id, report_id, order_id, channel, digest, sealed_raw, summary, verdict, source, received_at)
                 SELECT merchant_id, report_id, order_id, channel, digest, sealed_raw, summary, verdict, source, now
@@ -178,7 +178,7 @@ pub(super) async fn of_all(connection: &mut Session, page: &Page) -> Result<Opti
         found: r#"), found AS (
             SELECT h.*, r.at
             FROM json_to_recordset($2::text::json)
-                AS h(merchant_id uuid, receipt_id uuid, revision integer, unheard boolean, order_id uuid, event_id uuid, event_type text, event text)
+                AS h(merchant_id uuid, receipt_id uuid, revision integer, unheard boolean, order_id uuid, event_id uuid, event_type text, event json)
             CROSS JOIN LATERAL (
                 -- Said like this, only the primary key will do. By two equalities another index looks as good to a planner whose
                 -- statistics are of a few receipts, and reads all of the merchant's, for each.
@@ -221,7 +221,7 @@ pub(super) async fn of_all(connection: &mut Session, page: &Page) -> Result<Opti
             RETURNING receipt_id, order_id
         ), me AS (
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
-            SELECT i.merchant_id, i.receipt_event_id, 'receipt.unmatched', i.receipt_event::json, i.now
+            SELECT i.merchant_id, i.receipt_event_id, 'receipt.unmatched', i.receipt_event, i.now
             FROM m JOIN here i USING (receipt_id) WHERE m.order_id IS NULL
         ), h AS (
             UPDATE receipts r SET order_id = k.order_id, unheard = false,
@@ -231,7 +231,7 @@ pub(super) async fn of_all(connection: &mut Session, page: &Page) -> Result<Opti
               AND (k.order_id IS NULL OR EXISTS (SELECT FROM here i WHERE i.order_id = k.order_id))
         ), he AS (
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
-            SELECT merchant_id, event_id, event_type, event::json, (event::json->>'timestamp')::timestamptz
+            SELECT merchant_id, event_id, event_type, event, (event->>'timestamp')::timestamptz
             FROM kept, page WHERE page.stands AND order_id IS NULL AND event_id IS NOT NULL
         ), f AS (
             INSERT INTO discrepancies (merchant_id, discrepancy_id, order_id, provider, subject, found_by, kind, ours, theirs, digest, opened_at)
@@ -243,7 +243,7 @@ pub(super) async fn of_all(connection: &mut Session, page: &Page) -> Result<Opti
             RETURNING discrepancy_id
         ), fe AS (
             INSERT INTO events (merchant_id, event_id, event_type, body, created_at)
-            SELECT i.merchant_id, i.finding_event_id, 'discrepancy.opened', i.finding_event::json, i.now
+            SELECT i.merchant_id, i.finding_event_id, 'discrepancy.opened', i.finding_event, i.now
             FROM f JOIN here i ON i.finding_id = f.discrepancy_id
         ), l AS (
             INSERT INTO audit_log SELECT r.* FROM here i, json_populate_record(NULL::audit_log, i.entry) r
