@@ -1,6 +1,7 @@
 //! The process itself: its memory, its start, what it adds to a call, and its instructions.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,55 +118,64 @@ pub async fn restart(rig: &Rig) -> anyhow::Result<Lane> {
     Ok(lane)
 }
 
-/// Instructions of one request, by callgrind: the difference of two runs that differ by 200 requests.
+/// Requests of each kind that are counted, after some that are not.
+const COUNTED: u64 = 500;
+const BEFORE: u64 = 50;
+
+/// Instructions of one request, by callgrind: what the process has executed before and after so many of them. Its start and its end
+/// are in neither.
 pub async fn instructions(rig: &Rig) -> anyhow::Result<Lane> {
-    let mut lane = Lane::new("instructions", "instructions of one request (callgrind, the difference of 50 and 250 requests)");
-    let there =
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).map(|path| path.join("valgrind")).find(|path| path.is_file());
-    let Some(valgrind) = there else {
+    let mut lane = Lane::new("instructions", "instructions of one request (callgrind, 500 on one connection after 50)");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let program = |name: &str| std::env::split_paths(&path).map(|path| path.join(name)).find(|path| path.is_file());
+    let (Some(valgrind), Some(control)) = (program("valgrind"), program("callgrind_control")) else {
         lane.note("there is no valgrind: skipped");
         return Ok(lane);
     };
     if cfg!(debug_assertions) {
         lane.note("this is a debug build: its instructions say nothing");
     }
-    let kinds = ["create a payout", "callback", "GET of an order"];
-    let base = collected(rig, &valgrind, [50, 50, 50]).await?;
-    // A quick run counts what is a gate.
-    let counted = rig.pick(1, kinds.len());
-    for (index, (name, goal)) in kinds.into_iter().zip([400_000.0, 250_000.0, 120_000.0]).enumerate().take(counted) {
-        let mut counts = [50; 3];
-        counts[index] = 250;
-        let more = (collected(rig, &valgrind, counts).await? - base) / 200.0;
-        lane.figure(format!("{name}: instructions"), more, "");
-        if index == 0 && !cfg!(debug_assertions) {
-            lane.gate("instructions of creating a payout", more, goal);
-        } else {
-            lane.at_most(format!("instructions of a {name}"), more, goal, false);
-        }
-    }
-    Ok(lane)
-}
-
-async fn collected(rig: &Rig, valgrind: &Path, [creates, callbacks, gets]: [u64; 3]) -> anyhow::Result<f64> {
     let mut house = House::open(rig).await?;
-    seed::open_payouts(&house, 0, 1_000).await?;
-    house.serve_under(valgrind, &["--tool=callgrind", "--callgrind-out-file=/dev/null"], "api").await?;
-    let paths: Vec<String> = (0..=callbacks).map(|number| rig.callback_path(seed::order_id(number))).collect::<anyhow::Result<_>>()?;
+    seed::open_payouts(&house, 0, BEFORE + COUNTED).await?;
+    house.serve_under(&valgrind, &["--tool=callgrind", "--callgrind-out-file=/dev/null"], "api").await?;
+    let paths: Vec<String> =
+        (0..BEFORE + COUNTED).map(|number| rig.callback_path(seed::order_id(number))).collect::<anyhow::Result<_>>()?;
     let callback: Maker = Arc::new(move |number| {
         let body =
             format!("transfer_id=77{number}&user_id=42&trade_id=seed-{number}&coin_id=5&amount=12.5&cut_amount=0&direction=2&status=1");
         ("POST", paths[usize::try_from(number).unwrap_or_default()].clone(), body)
     });
-    let get: Maker = Arc::new(|number| ("GET", format!("/v1/payouts/seed-{}", number % 1_000), String::new()));
-    closed(&house.api(), 1, 0, Until::Count(creates), &payouts("i")).await?.must_be_good()?;
-    closed(&house.callbacks(), 1, 0, Until::Count(callbacks), &callback).await?.must_be_good()?;
-    closed(&house.api(), 1, 0, Until::Count(gets), &get).await?.must_be_good()?;
-    let log = house.gateways[0].process.log().to_owned();
-    house.stop_gateways().await?;
-    let text = std::fs::read_to_string(log)?;
-    let line = text.lines().find(|line| line.contains("Collected :"));
-    let number = line.and_then(|line| line.split_whitespace().last()?.parse().ok());
+    let get: Maker = Arc::new(|number| ("GET", format!("/v1/payouts/seed-{}", number % COUNTED), String::new()));
+    let kinds = [
+        ("create a payout", house.api(), payouts("i"), 400_000.0),
+        ("callback", house.callbacks(), callback, 250_000.0),
+        ("GET of an order", house.api(), get, 120_000.0),
+    ];
+    let pid = house.gateways[0].process.pid();
+    // A quick run counts what is a gate.
+    let counted = rig.pick(1, kinds.len());
+    for (index, (name, target, make, goal)) in kinds.into_iter().enumerate().take(counted) {
+        closed(&target, 1, 0, Until::Count(BEFORE), &make).await?.must_be_good()?;
+        let before = executed(&control, pid)?;
+        closed(&target, 1, BEFORE, Until::Count(COUNTED), &make).await?.must_be_good()?;
+        let each = (executed(&control, pid)? - before) / COUNTED as f64;
+        lane.figure(format!("{name}: instructions"), each, "");
+        if index == 0 && !cfg!(debug_assertions) {
+            lane.gate("instructions of creating a payout", each, goal);
+        } else {
+            lane.at_most(format!("instructions of a {name}"), each, goal, false);
+        }
+    }
     house.close().await?;
-    number.ok_or_else(|| anyhow::anyhow!("callgrind does not say what it has collected"))
+    Ok(lane)
+}
+
+/// What a process has executed so far, all threads together.
+fn executed(control: &Path, pid: u32) -> anyhow::Result<f64> {
+    let said = Command::new(control).args(["-e", "Ir", &pid.to_string()]).output()?;
+    let text = String::from_utf8_lossy(&said.stdout);
+    let of_thread = |line: &str| line.trim().strip_prefix("Th ")?.split_whitespace().nth(1)?.replace(',', "").parse::<f64>().ok();
+    let sum: f64 = text.lines().filter_map(of_thread).sum();
+    anyhow::ensure!(sum > 0.0, "callgrind does not say what it has collected: {text}{}", String::from_utf8_lossy(&said.stderr));
+    Ok(sum)
 }

@@ -38,11 +38,6 @@ impl Process {
         self.child.id()
     }
 
-    /// Where it writes.
-    pub fn log(&self) -> &Path {
-        &self.log
-    }
-
     /// What it has written.
     pub fn output(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
