@@ -134,8 +134,12 @@ pub fn parsed<T>(value: Option<T>, column: &str, text: &str) -> Result<T, StoreE
 }
 
 /// Bytes in the form in which Postgres reads them from a text.
+#[expect(clippy::expect_used, reason = "there is room for each digit, and a digit is a character")]
 pub fn bytes(bytes: &[u8]) -> String {
-    format!("\\x{}", hex::encode(bytes))
+    let mut text = vec![b'\\', b'x'];
+    text.resize(2 + 2 * bytes.len(), b'0');
+    hex::encode_to_slice(bytes, &mut text[2..]).expect("two digits for each");
+    String::from_utf8(text).expect("digits")
 }
 
 /// How Postgres writes a number in JSON.
