@@ -1,6 +1,6 @@
 //! What a provider (or a person, or the clock) says of an order: one form for every channel.
 
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 use strum::{Display, EnumString, IntoStaticStr};
 
 use super::money::Amount;
@@ -155,8 +155,9 @@ pub struct Code {
 }
 
 /// How a movement stands at the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr, Serialize)]
 #[strum(serialize_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Nobody has paid yet.
     Awaiting,
@@ -172,36 +173,50 @@ pub enum Standing {
     Failed,
 }
 
-/// A provider's record of one movement. What it did not say is absent, and is not compared.
-#[derive(Clone, Debug, PartialEq)]
+/// A provider's record of one movement. What it did not say is absent, and is not compared. As JSON it is what people
+/// are shown of it: no secrets are in it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProviderRecord {
     /// How it stands.
     pub standing: Standing,
     /// Our id, echoed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trade_id: Option<String>,
     /// The provider's id of the movement.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// The provider's id of the user on the other side.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The provider's id of the user that the money is taken from, where it is not the merchant's own account.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The address that it goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// The provider's id of the coin.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub coin: Option<String>,
     /// The amount that moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Amount>,
     /// What the provider takes of it, in the same coin.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fee: Option<Amount>,
     /// Other fees that it tells of, with their names and coins, to be shown only.
+    #[serde(flatten, serialize_with = "fees")]
     pub other_fees: Vec<(&'static str, String, String)>,
     /// Which way.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
     /// The chain's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub txid: Option<String>,
     /// Confirmations on the chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub confirmations: Option<i32>,
     /// What the customer has to do.
+    #[serde(skip)]
     pub next_action: Option<NextAction>,
 }
 
@@ -225,30 +240,11 @@ impl ProviderRecord {
             next_action: None,
         }
     }
+}
 
-    /// What it says, for people: no secrets are in it.
-    pub fn summary(&self) -> Value {
-        let mut all = json!({
-            "standing": self.standing.to_string(),
-            "trade_id": self.trade_id,
-            "reference": self.reference,
-            "user": self.user,
-            "source": self.source,
-            "address": self.address,
-            "coin": self.coin,
-            "amount": self.amount,
-            "fee": self.fee,
-            "direction": self.direction,
-            "txid": self.txid,
-            "confirmations": self.confirmations,
-        });
-        if let Value::Object(map) = &mut all {
-            map.retain(|_, value| !value.is_null());
-            let other = self.other_fees.iter().map(|(name, coin, amount)| ((*name).to_owned(), json!(format!("{amount} {coin}"))));
-            map.extend(other);
-        }
-        all
-    }
+/// Each by its name.
+fn fees<S: Serializer>(fees: &[(&'static str, String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(fees.iter().map(|(name, coin, amount)| (name, format!("{amount} {coin}"))))
 }
 
 /// What came in from outside, kept before it is believed.

@@ -4,6 +4,7 @@
 //! succeeds only on the sequence that was read; else read again. Callers never tell an order what to
 //! become: they bring a report.
 
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -293,11 +294,11 @@ fn verdict(heard: &Heard) -> &'static str {
 }
 
 /// What was read from a report, without secrets.
-fn summary(report: &Report) -> Value {
+fn summary(report: &Report) -> Result<Box<RawValue>, serde_json::Error> {
     match &report.says {
-        Says::Record(record) => record.summary(),
-        Says::Answer { outcome, .. } => json!({ "outcome": outcome.name(), "detail": outcome.detail() }),
-        _ => json!({ "says": report.reason() }),
+        Says::Record(record) => to_raw_value(record),
+        Says::Answer { outcome, .. } => to_raw_value(&json!({ "outcome": outcome.name(), "detail": outcome.detail() })),
+        _ => to_raw_value(&json!({ "says": report.reason() })),
     }
 }
 
@@ -324,7 +325,7 @@ fn kept(context: &Context, order: &Order, evidence: &Evidence, report: &Report, 
         id: ReportId(context.clock.new_uuid()),
         digest: Sha256::digest(&evidence.raw).to_vec(),
         sealed_raw: context.vault.seal(&evidence_place(order), &evidence.raw)?,
-        summary: summary(report),
+        summary: summary(report)?,
         verdict: verdict(heard),
         source: evidence.source.clone(),
     })

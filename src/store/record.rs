@@ -8,7 +8,7 @@ mod statement;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use self::rows::{HeardRow, Row};
@@ -108,7 +108,7 @@ pub struct ReportRow {
     /// The raw input, sealed.
     pub sealed_raw: Vec<u8>,
     /// What was read from it, without secrets.
-    pub summary: Value,
+    pub summary: Box<RawValue>,
     /// What became of it.
     pub verdict: &'static str,
     /// Where a callback came from.

@@ -43,7 +43,7 @@ pub(in crate::domain) fn mismatch(order: &Order, record: &ProviderRecord) -> Opt
 }
 
 pub(super) fn contradiction(order: &Order, report: &Report) -> Finding {
-    let theirs = record_of(report).map_or_else(|| json!({ "says": report.reason() }), ProviderRecord::summary);
+    let theirs = record_of(report).map_or_else(|| json!({ "says": report.reason() }), |record| json!(record));
     Finding { kind: FindingKind::Contradiction, ours: json!({ "status": order.state.status() }), theirs }
 }
 

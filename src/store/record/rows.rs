@@ -103,7 +103,7 @@ struct ReportPart<'a> {
     report_id: Uuid,
     digest: String,
     sealed_raw: String,
-    summary: &'a Value,
+    summary: &'a RawValue,
     verdict: &'static str,
     source: Option<&'a str>,
 }
