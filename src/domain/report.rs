@@ -295,3 +295,27 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_record_shows_what_it_says_and_leaves_out_what_it_does_not() {
+        assert_eq!(json!(ProviderRecord::new(Standing::InReview)), json!({ "standing": "in_review" }));
+        let record = ProviderRecord {
+            trade_id: Some("d-1".to_owned()),
+            amount: Some(Amount::parse("12.50").unwrap()),
+            other_fees: vec![("withdraw_fee", "eth".to_owned(), "0.1".to_owned()), ("real_fee", "usdt".to_owned(), "2".to_owned())],
+            direction: Some(Direction::In),
+            confirmations: Some(3),
+            next_action: Some(NextAction::Redirect { url: "https://wallet.example/secret".to_owned() }),
+            ..ProviderRecord::new(Standing::Paid)
+        };
+        let shown = json!({ "standing": "paid", "trade_id": "d-1", "amount": "12.50", "direction": "in", "confirmations": 3,
+            "withdraw_fee": "0.1 eth", "real_fee": "2 usdt" });
+        assert_eq!(json!(record), shown);
+    }
+}

@@ -176,7 +176,10 @@ pub fn short_text(text: &str) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
-/// Notes of the merchant: an object of at most 8 KiB without NUL characters.
+/// How deep notes may be nested. Whoever reads them within an event or a page of orders stops at 127 levels.
+const DEEPEST: usize = 64;
+
+/// Notes of the merchant: an object of at most 8 KiB, not too deep, without NUL characters (no statement could take them).
 pub fn metadata(value: Option<Value>) -> Result<Option<Value>, &'static str> {
     let Some(value) = value else { return Ok(None) };
     if !value.is_object() {
@@ -186,10 +189,22 @@ pub fn metadata(value: Option<Value>) -> Result<Option<Value>, &'static str> {
     if text.len() > 8192 {
         return Err("must have at most 8192 bytes as JSON");
     }
+    if depth(&value) > DEEPEST {
+        return Err("must be nested at most 64 levels deep");
+    }
     if has_nul(&value) {
         return Err("must not contain NUL characters");
     }
     Ok(Some(value))
+}
+
+/// Levels of lists and objects.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
 }
 
 fn has_nul(value: &Value) -> bool {

@@ -51,7 +51,7 @@ pub struct NewDeposit {
     /// Where the customer's browser goes afterwards, in flows that use a browser.
     #[schema(example = "https://shop.example/thanks")]
     return_url: Option<String>,
-    /// Your own notes, at most 8 KiB: given back as they are.
+    /// Your own notes, an object of at most 8 KiB and 64 levels: given back as they are.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
 }

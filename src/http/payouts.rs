@@ -41,7 +41,7 @@ pub struct NewPayout {
     /// Your id of the customer whom it is for.
     #[schema(example = "customer-7")]
     customer: Option<String>,
-    /// Your own notes, at most 8 KiB: given back as they are.
+    /// Your own notes, an object of at most 8 KiB and 64 levels: given back as they are.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
 }

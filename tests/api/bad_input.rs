@@ -442,6 +442,33 @@ async fn metadata_comes_back_to_the_letter() {
     let wanted: Value = serde_json::from_str(text).expect("JSON");
     let read = app.get("/v1/deposits/d-1").await;
     assert_eq!((created.body["metadata"].to_string(), read.body["metadata"].to_string()), (wanted.to_string(), wanted.to_string()));
+    // In every event, too, also in those of the steps that a wallet's reports make.
+    assert_eq!((app.confirm("d-1").await, app.callbacks().await), (Some(1), vec![200]));
+    app.settle_down().await;
+    let told = "SELECT body->'data'->>'status', (body->'data'->'metadata')::text FROM events
+        WHERE body->'data'->>'trade_id' = 'd-1' ORDER BY sequence";
+    let told: Vec<(String, String)> = sqlx::query_as(told).fetch_all(&mut app.database().await).await.expect("events");
+    assert_eq!(told.last().map(|(status, _)| status.as_str()), Some("succeeded"), "{told:?}");
+    let wanted = wanted.to_string();
+    assert!(told.len() > 2 && told.iter().all(|(_, metadata)| *metadata == wanted), "{told:?}");
+    app.finish().await;
+}
+
+/// Deeper ones could be stored, and then nobody could read the page that they are in.
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_is_not_nested_too_deep() {
+    let (app, _) = app().await;
+    let deep = |levels: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
+    let body = |levels: usize| deposits().body.to_string().replace(r#"{"cart":7}"#, &deep(levels));
+    for levels in [65, 100] {
+        let refused = app.send("POST", "/v1/deposits", body(levels)).await;
+        refused.expect_problem(422, "validation_failed");
+        assert_eq!(refused.pointers(), ["/metadata"]);
+    }
+    let created = app.send("POST", "/v1/deposits", body(64)).await;
+    assert_eq!((created.status, created.body["metadata"].to_string()), (201, deep(64)), "{}", created.body);
+    let list = app.get("/v1/deposits").await;
+    assert_eq!(list.body["data"][0]["metadata"].to_string(), deep(64));
     app.finish().await;
 }
 

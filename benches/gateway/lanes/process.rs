@@ -174,7 +174,7 @@ pub async fn instructions(rig: &Rig) -> anyhow::Result<Lane> {
 fn executed(control: &Path, pid: u32) -> anyhow::Result<f64> {
     let said = Command::new(control).args(["-e", "Ir", &pid.to_string()]).output()?;
     let text = String::from_utf8_lossy(&said.stdout);
-    let of_thread = |line: &str| line.trim().strip_prefix("Th ")?.split_whitespace().nth(1)?.replace(',', "").parse::<f64>().ok();
+    let of_thread = |line: &str| line.trim().strip_prefix("Th")?.split_whitespace().nth(1)?.replace(',', "").parse::<f64>().ok();
     let sum: f64 = text.lines().filter_map(of_thread).sum();
     anyhow::ensure!(sum > 0.0, "callgrind does not say what it has collected: {text}{}", String::from_utf8_lossy(&said.stderr));
     Ok(sum)
