@@ -314,7 +314,7 @@ mod tests {
             next_action: Some(NextAction::Redirect { url: "https://wallet.example/secret".to_owned() }),
             ..ProviderRecord::new(Standing::Paid)
         };
-        let shown = json!({ "standing": "paid", "trade_id": "d-1", "amount": "12.50", "direction": "in", "confirmations": 3,
+        let shown = json!({ "standing": "paid", "trade_id": "d-1", "amount": "12.5", "direction": "in", "confirmations": 3,
             "withdraw_fee": "0.1 eth", "real_fee": "2 usdt" });
         assert_eq!(json!(record), shown);
     }
