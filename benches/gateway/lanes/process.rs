@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::create::{deposits, payouts};
 use super::webhooks::events;
+use crate::floor;
 use crate::load::{Client, Maker, Until, closed, open};
 use crate::measure::QUIET;
 use crate::report::Lane;
@@ -94,6 +95,14 @@ pub async fn latency(rig: &Rig) -> anyhow::Result<Lane> {
         lane.figure(format!("{name} through the gateway"), through.quantile(quantile), "ms");
         let added = through.quantile(quantile) - alone.quantile(quantile);
         lane.at_most(format!("{name} that the gateway adds at 200/s, in ms"), added, most, noisy);
+    }
+    // What Postgres alone takes of it, asked by the same two statements at the same rate.
+    if floor::is_there(rig) {
+        let statements = floor::at_rate(&house, "create_deposit.sql", (200, time), 1)?;
+        for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+            let latency = statements.value_at_quantile(quantile) as f64 / 1000.0;
+            lane.figure(format!("{name} of pgbench, for the same rows in two statements"), latency, "ms");
+        }
     }
     lane.cpu("deposits", &spent, through.good as f64);
     house.close().await?;

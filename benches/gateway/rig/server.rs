@@ -1,6 +1,6 @@
 //! The Postgres of a run: durable, with its own settings but for what counts statements, and gone at the end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
@@ -56,6 +56,11 @@ impl Server {
         let version = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
         connection.close().await?;
         Ok(version)
+    }
+
+    /// Where it lives. What is put there goes when it ends.
+    pub fn folder(&self) -> &Path {
+        self.postgres.folder()
     }
 
     /// A program of the server, ready to talk to it. `None` where it is not installed.
