@@ -6,14 +6,16 @@
 
 use std::error::Error;
 use std::fmt::{self, Debug, Write};
+use std::{io, mem};
 
+use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::span::Record;
 use tracing::{Event, Subscriber};
 use tracing_log::NormalizeEvent;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::time::{FormatTime, UtcTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -49,11 +51,13 @@ where
         let normalized = event.normalized_metadata();
         let meta = normalized.as_ref().unwrap_or_else(|| event.metadata());
         writer.write_str("{\"timestamp\":\"")?;
-        SystemTime.format_time(&mut writer)?;
-        write!(writer, "\",\"level\":\"{}\"", meta.level())?;
+        UtcTime::rfc_3339().format_time(&mut writer)?;
+        for piece in ["\",\"level\":\"", meta.level().as_str(), "\""] {
+            writer.write_str(piece)?;
+        }
         let mut members = Members::new(&mut writer, false);
         event.record(&mut members);
-        members.text("target", meta.target());
+        members.member("target", meta.target());
         members.result?;
         let span = event.parent().and_then(|id| context.span(id)).or_else(|| context.lookup_current());
         if let Some(span) = span {
@@ -62,7 +66,7 @@ where
             let fields = extensions.get::<FormattedFields<Fields>>().map(|fields| fields.as_str()).unwrap_or_default();
             writer.write_str(fields)?;
             let mut members = Members::new(&mut writer, fields.is_empty());
-            members.text("name", span.name());
+            members.member("name", span.name());
             members.result?;
             writer.write_str("}")?;
         }
@@ -82,45 +86,59 @@ impl<'a, W: Write> Members<'a, W> {
         Self { writer, first, result: Ok(()) }
     }
 
-    /// A member whose value is JSON already.
-    fn member(&mut self, name: &str, value: fmt::Arguments<'_>) {
+    fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
         if self.result.is_ok() {
-            let comma = if std::mem::take(&mut self.first) { "" } else { "," };
-            self.result = write!(self.writer, "{comma}\"{name}\":{value}");
+            let comma = if mem::take(&mut self.first) { "\"" } else { ",\"" };
+            self.result = [comma, name, "\":"].into_iter().try_for_each(|piece| self.writer.write_str(piece));
         }
-    }
-
-    fn text(&mut self, name: &str, value: &str) {
-        match serde_json::to_string(value) {
-            Ok(value) => self.member(name, format_args!("{value}")),
-            Err(_) => self.result = Err(fmt::Error),
+        if self.result.is_ok() {
+            self.result = serde_json::to_writer(Text(&mut *self.writer), value).map_err(|_| fmt::Error);
         }
     }
 }
 
 impl<W: Write> Visit for Members<'_, W> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.text(name(field), &format!("{value:?}"));
+        self.member(name(field), &format_args!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(name(field), value);
+        self.member(name(field), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.member(name(field), format_args!("{value}"));
+        self.member(name(field), &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.member(name(field), format_args!("{value}"));
+        self.member(name(field), &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.member(name(field), format_args!("{value}"));
+        self.member(name(field), &value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.text(name(field), &value.to_string());
+        self.member(name(field), &format_args!("{value}"));
+    }
+}
+
+/// Takes what a serializer writes: JSON, of which no piece ends within a character.
+struct Text<'a, W>(&'a mut W);
+
+impl<W: Write> io::Write for Text<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let text = str::from_utf8(bytes).map_err(io::Error::other)?;
+        self.0.write_str(text).map_err(io::Error::other)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -135,6 +153,8 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use serde_json::{Value, json};
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
@@ -169,7 +189,9 @@ mod tests {
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         let without_time = |line: &str| {
             let mut line: Value = serde_json::from_str(line).unwrap();
-            assert!(line.as_object_mut().unwrap().remove("timestamp").unwrap().as_str().unwrap().ends_with('Z'));
+            let time = line.as_object_mut().unwrap().remove("timestamp").unwrap();
+            let time = OffsetDateTime::parse(time.as_str().unwrap(), &Rfc3339).unwrap();
+            assert_eq!(time.offset(), time::UtcOffset::UTC);
             line
         };
         text.lines().map(without_time).collect()
@@ -179,15 +201,17 @@ mod tests {
     fn a_line_has_the_events_fields_and_those_of_its_span() {
         let found = lines(|| {
             let span = tracing::info_span!("request", request_id = %"a\"b", method = "GET", route = tracing::field::Empty);
-            span.in_scope(|| tracing::info!(status = 200_u16, fine = true, change = -1, reason = "line\nbreak", "first"));
+            span.in_scope(
+                || tracing::info!(status = 200_u16, fine = true, change = -1, reason = "line\nbreak", name = ?"é\u{1F980}", "first"),
+            );
             span.record("route", "/v1/payouts");
             span.in_scope(|| tracing::warn!(millis = 3_u128, r#type = ?Some("x"), "second"));
             tracing::info_span!("bare").in_scope(|| tracing::error!(error = %fmt::Error, "third"));
             tracing::info!("alone");
         });
         let target = "tillgate::telemetry::json::tests";
-        let first = json!({ "level": "INFO", "status": 200, "fine": true, "change": -1, "reason": "line\nbreak", "message": "first",
-            "target": target, "span": { "request_id": "a\"b", "method": "GET", "name": "request" } });
+        let first = json!({ "level": "INFO", "status": 200, "fine": true, "change": -1, "reason": "line\nbreak",
+            "name": "\"é\u{1F980}\"", "message": "first", "target": target, "span": { "request_id": "a\"b", "method": "GET", "name": "request" } });
         let second = json!({ "level": "WARN", "millis": "3", "type": "Some(\"x\")", "message": "second", "target": target,
             "span": { "request_id": "a\"b", "method": "GET", "route": "/v1/payouts", "name": "request" } });
         let third = json!({ "level": "ERROR", "error": fmt::Error.to_string(), "message": "third", "target": target,
