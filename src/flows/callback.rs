@@ -41,8 +41,9 @@ pub async fn receive(context: &Context, provider: Provider, capability: &str, in
     let order = orders::by_id(&mut connection, merchant, order).await?;
     connection.done();
     let order = order.filter(|order| order.provider == provider).ok_or(NO_SUCH)?;
-    let account = tenant(context, merchant).await?.account(provider)?.clone();
-    let callbacks = account.wallet.callbacks.clone().ok_or(NO_SUCH)?;
+    let tenant = tenant(context, merchant).await?;
+    let account = tenant.account(provider)?;
+    let callbacks = account.wallet.callbacks.as_ref().ok_or(NO_SUCH)?;
     let evidence = Evidence { raw: incoming.body, source: incoming.source.map(|address| address.to_string()) };
     let read = if account.account.allows_callbacks_from(incoming.source) {
         callbacks.read(&evidence.raw, &incoming.content_type).and_then(|record| complete(record, order.kind))
@@ -52,8 +53,8 @@ pub async fn receive(context: &Context, provider: Provider, capability: &str, in
     metrics::counter!("tillgate_callbacks_total", "provider" => provider.to_string(), "read" => if read.is_ok() { "ok" } else { "no" })
         .increment(1);
     match read {
-        Ok(record) => hear(context, &account, order, record, evidence).await,
-        Err(why) => keep(context, &account, order, why, evidence).await,
+        Ok(record) => hear(context, account, order, record, evidence).await,
+        Err(why) => keep(context, account, order, why, evidence).await,
     }
 }
 

@@ -61,15 +61,13 @@ impl Fields {
     /// # Errors
     /// Where it says two things under one name.
     pub fn from_form(body: &[u8]) -> Result<Self, Unreadable> {
-        let pairs: Vec<(String, String)> =
-            serde_urlencoded::from_bytes(body).map_err(|_| Unreadable("the form cannot be read".to_owned()))?;
-        Self::from_pairs(pairs.into_iter().map(|(name, text)| (name, Value::String(text))))
+        Self::from_pairs(url::form_urlencoded::parse(body).map(|(name, text)| (name, Value::String(text.into_owned()))))
     }
 
-    fn from_pairs(pairs: impl IntoIterator<Item = (String, Value)>) -> Result<Self, Unreadable> {
+    fn from_pairs<N: AsRef<str>>(pairs: impl IntoIterator<Item = (N, Value)>) -> Result<Self, Unreadable> {
         let mut map = Map::new();
         for (name, value) in pairs {
-            let name = name.trim();
+            let name = name.as_ref().trim();
             if map.get(name).is_some_and(|known| *known != value) {
                 return Err(Unreadable("one field is there twice, with two values".to_owned()));
             }

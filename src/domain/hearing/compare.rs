@@ -1,5 +1,6 @@
 //! Where a report and the order disagree.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::record_of;
@@ -9,37 +10,50 @@ use crate::domain::report::{ProviderRecord, Report};
 
 /// Where a record does not agree with the order: what was not said is not compared.
 pub(in crate::domain) fn mismatch(order: &Order, record: &ProviderRecord) -> Option<Finding> {
-    let mut ours = Map::new();
-    let mut theirs = Map::new();
-    let mut kind = None;
-    let mut compare = |name: &str, finding, our: Option<Value>, their: Option<Value>| {
-        if let (Some(our), Some(their)) = (our, their)
-            && our != their
-        {
-            ours.insert(name.to_owned(), our);
-            theirs.insert(name.to_owned(), their);
-            kind.get_or_insert(finding);
-        }
-    };
-    let text = |value: &Option<String>| value.as_ref().map(|value| json!(value));
-    compare("amount", FindingKind::Amount, Some(json!(order.amount)), record.amount.map(|amount| json!(amount)));
-    compare("coin", FindingKind::Coin, Some(json!(order.provider_coin_id)), text(&record.coin));
-    compare("user", FindingKind::Recipient, text(&order.provider_user), text(&record.user));
-    compare("source", FindingKind::Recipient, text(&order.source_user), text(&record.source));
     let address = match &order.destination {
-        Some(Destination::Address { address, .. }) => Some(address),
+        Some(Destination::Address { address, .. }) => Some(address.as_str()),
         _ => None,
     };
     // Addresses in hexadecimal are written with letters of either size.
-    let same = |ours: &&String| record.address.as_ref().is_some_and(|theirs| ours.starts_with("0x") && theirs.eq_ignore_ascii_case(ours));
-    let claimed = address.filter(same).or(record.address.as_ref());
-    compare("address", FindingKind::Recipient, address.map(|text| json!(text)), claimed.map(|text| json!(text)));
-    compare("direction", FindingKind::Contradiction, Some(json!(order.direction())), record.direction.map(|direction| json!(direction)));
-    compare("trade_id", FindingKind::Contradiction, Some(json!(order.trade_id)), text(&record.trade_id));
+    let same = |ours: &&str| record.address.as_ref().is_some_and(|theirs| ours.starts_with("0x") && theirs.eq_ignore_ascii_case(ours));
+    let claimed = address.filter(same).or(record.address.as_deref());
+
+    let mut found = Differences::default();
+    found.compare("amount", FindingKind::Amount, Some(&order.amount), record.amount.as_ref());
+    found.compare("coin", FindingKind::Coin, Some(order.provider_coin_id.as_str()), record.coin.as_deref());
+    found.compare("user", FindingKind::Recipient, order.provider_user.as_deref(), record.user.as_deref());
+    found.compare("source", FindingKind::Recipient, order.source_user.as_deref(), record.source.as_deref());
+    found.compare("address", FindingKind::Recipient, address, claimed);
+    found.compare("direction", FindingKind::Contradiction, Some(&order.direction()), record.direction.as_ref());
+    found.compare("trade_id", FindingKind::Contradiction, Some(order.trade_id.as_str()), record.trade_id.as_deref());
     if !order.may_have_twins() {
-        compare("reference", FindingKind::Duplicate, text(&order.provider_reference), text(&record.reference));
+        found.compare("reference", FindingKind::Duplicate, order.provider_reference.as_deref(), record.reference.as_deref());
     }
-    kind.map(|kind| Finding { kind, ours: Value::Object(ours), theirs: Value::Object(theirs) })
+    found.finding()
+}
+
+/// What two sides say differently, by its name. The kind is that of the first difference.
+#[derive(Default)]
+struct Differences {
+    ours: Map<String, Value>,
+    theirs: Map<String, Value>,
+    kind: Option<FindingKind>,
+}
+
+impl Differences {
+    fn compare<T: PartialEq + Serialize + ?Sized>(&mut self, name: &str, kind: FindingKind, ours: Option<&T>, theirs: Option<&T>) {
+        if let (Some(ours), Some(theirs)) = (ours, theirs)
+            && ours != theirs
+        {
+            self.ours.insert(name.to_owned(), json!(ours));
+            self.theirs.insert(name.to_owned(), json!(theirs));
+            self.kind.get_or_insert(kind);
+        }
+    }
+
+    fn finding(self) -> Option<Finding> {
+        self.kind.map(|kind| Finding { kind, ours: Value::Object(self.ours), theirs: Value::Object(self.theirs) })
+    }
 }
 
 pub(super) fn contradiction(order: &Order, report: &Report) -> Finding {
