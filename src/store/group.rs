@@ -14,6 +14,7 @@
 //! - Statements run in tasks of their own: a caller that goes away stops nobody's write.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,8 @@ const LANES: usize = 2;
 const MOST: usize = 64;
 /// Writes that are looked at for one group: many with the same key do not make each group dearer.
 const SEEN: usize = 8 * MOST;
+/// Bytes that a row begins with: most are not longer, and are not moved while they grow.
+const ROOM: usize = 4096;
 
 /// A statement that carries many writes, and gives an answer for each, in their order.
 type Statement<W, A> = dyn Fn(&[W]) -> BoxFuture<'static, Result<Vec<A>, StoreError>> + Send + Sync;
@@ -219,12 +222,22 @@ impl<K: Ord, W, A> Drop for Lane<K, W, A> {
 
 /// One row of a document that a statement reads.
 pub fn row<T: Serialize>(row: &T) -> Result<String, StoreError> {
-    serde_json::to_string(row).map_err(|error| StoreError::Unreadable(error.to_string()))
+    let unreadable = |error: &dyn Error| StoreError::Unreadable(error.to_string());
+    let mut text = Vec::with_capacity(ROOM);
+    serde_json::to_writer(&mut text, row).map_err(|error| unreadable(&error))?;
+    String::from_utf8(text).map_err(|error| unreadable(&error))
 }
 
 /// The document of these rows.
 pub fn document(rows: &[String]) -> String {
-    format!("[{}]", rows.join(","))
+    let mut document = String::with_capacity(1 + rows.iter().map(|row| row.len() + 1).sum::<usize>());
+    document.push('[');
+    for (index, row) in rows.iter().enumerate() {
+        document.push_str(if index > 0 { "," } else { "" });
+        document.push_str(row);
+    }
+    document.push(']');
+    document
 }
 
 impl<K, W, A> Clone for Group<K, W, A> {

@@ -16,8 +16,8 @@ use crate::domain::money::Amount;
 use crate::domain::order::{Failure, NextAction, Order, Retry};
 use crate::store::rows::bytes;
 
-/// A record as the statement reads it. The names are those of its list of columns; parts that a record does not have are left
-/// out, since Postgres reads the document name by name.
+/// A record as the statement reads it. The names are those of its list of columns; what a record does not have is left out, since
+/// Postgres reads the document name by name.
 #[derive(Serialize)]
 pub(super) struct Row<'a> {
     merchant_id: Uuid,
@@ -71,25 +71,34 @@ struct BornPart<'a> {
 #[derive(Serialize)]
 struct StepPart<'a> {
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     stage: Option<&'static str>,
     amount_received: Amount,
     amount_confirmed: Amount,
+    #[serde(skip_serializing_if = "Option::is_none")]
     fee: Option<Amount>,
     late: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     next_action: Option<&'a NextAction>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     provider_reference: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     txid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     confirmations: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     claim: Option<&'a Claim>,
     doubts: i16,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     doubt_since: Option<OffsetDateTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<&'a Retry>,
     is_final: bool,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     final_at: Option<OffsetDateTime>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     expires_at: Option<OffsetDateTime>,
     reason: &'a str,
     event_id: Uuid,
