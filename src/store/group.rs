@@ -14,7 +14,6 @@
 //! - Statements run in tasks of their own: a caller that goes away stops nobody's write.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,7 +32,7 @@ const LANES: usize = 2;
 const MOST: usize = 64;
 /// Writes that are looked at for one group: many with the same key do not make each group dearer.
 const SEEN: usize = 8 * MOST;
-/// Bytes that a row begins with: most are not longer, and are not moved while they grow.
+/// Bytes that a row begins with: an order's step is seldom longer, and is not moved while it grows.
 const ROOM: usize = 4096;
 
 /// A statement that carries many writes, and gives an answer for each, in their order.
@@ -222,10 +221,9 @@ impl<K: Ord, W, A> Drop for Lane<K, W, A> {
 
 /// One row of a document that a statement reads.
 pub fn row<T: Serialize>(row: &T) -> Result<String, StoreError> {
-    let unreadable = |error: &dyn Error| StoreError::Unreadable(error.to_string());
     let mut text = Vec::with_capacity(ROOM);
-    serde_json::to_writer(&mut text, row).map_err(|error| unreadable(&error))?;
-    String::from_utf8(text).map_err(|error| unreadable(&error))
+    serde_json::to_writer(&mut text, row).map_err(|error| StoreError::Unreadable(error.to_string()))?;
+    String::from_utf8(text).map_err(|error| StoreError::Unreadable(error.to_string()))
 }
 
 /// The document of these rows.

@@ -15,7 +15,7 @@ use tracing::{Event, Subscriber};
 use tracing_log::NormalizeEvent;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, UtcTime};
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -51,7 +51,7 @@ where
         let normalized = event.normalized_metadata();
         let meta = normalized.as_ref().unwrap_or_else(|| event.metadata());
         writer.write_str("{\"timestamp\":\"")?;
-        UtcTime::rfc_3339().format_time(&mut writer)?;
+        SystemTime.format_time(&mut writer)?;
         for piece in ["\",\"level\":\"", meta.level().as_str(), "\""] {
             writer.write_str(piece)?;
         }
@@ -190,8 +190,11 @@ mod tests {
         let without_time = |line: &str| {
             let mut line: Value = serde_json::from_str(line).unwrap();
             let time = line.as_object_mut().unwrap().remove("timestamp").unwrap();
-            let time = OffsetDateTime::parse(time.as_str().unwrap(), &Rfc3339).unwrap();
-            assert_eq!(time.offset(), time::UtcOffset::UTC);
+            let time = time.as_str().unwrap();
+            // Of one width, so that lines can be put in order as they are.
+            assert_eq!(time.len(), "2026-01-01T00:00:00.000000Z".len());
+            let time = OffsetDateTime::parse(time, &Rfc3339).unwrap();
+            assert!(time.offset().is_utc());
             line
         };
         text.lines().map(without_time).collect()

@@ -130,8 +130,8 @@ pub async fn restart(rig: &Rig) -> anyhow::Result<Lane> {
 /// Requests of each kind that are counted, after some that are not.
 const COUNTED: u64 = 500;
 const BEFORE: u64 = 50;
-/// The C library copies and clears blocks above 2 kB by one instruction that repeats itself, of which callgrind counts each byte.
-/// Told that no block is large enough, it goes on in steps of 32 bytes, as it does below.
+/// The C library copies and clears large blocks by one instruction that repeats itself, of which callgrind counts each byte. Told
+/// that no block is large enough, it goes on in steps of 32 bytes, as it does with smaller ones.
 const IN_STEPS: &str = "GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000";
 
 /// Instructions of one request, by callgrind: what the process has executed before and after so many of them. Its start and its end

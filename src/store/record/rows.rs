@@ -16,8 +16,8 @@ use crate::domain::money::Amount;
 use crate::domain::order::{Failure, NextAction, Order, Retry};
 use crate::store::rows::bytes;
 
-/// A record as the statement reads it. The names are those of its list of columns; what a record does not have is left out, since
-/// Postgres reads the document name by name.
+/// A record as the statement reads it. The names are those of its list of columns; parts that a record does not have are left
+/// out, and so is what a step has nothing of, since Postgres reads the document name by name.
 #[derive(Serialize)]
 pub(super) struct Row<'a> {
     merchant_id: Uuid,
