@@ -29,8 +29,9 @@ impl House {
 
     /// Waits until the database has finished with what dead processes had asked it.
     pub async fn nobody_left(&self) {
-        let name = self.database.split("?host=").next().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
-        until("the sessions of the dead are over", async || (sessions(&mut *self.eyes.lock().await, name).await == 0).then_some(())).await;
+        let mut eyes = self.eyes.lock().await;
+        let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&mut *eyes).await.expect("a name");
+        until("the sessions of the dead are over", async || (sessions(&mut eyes, &name).await == 0).then_some(())).await;
     }
 
     /// How many attempts of an order there are at a state.

@@ -137,7 +137,10 @@ const IN_STEPS: &str = "GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=1000000
 /// Instructions of one request, by callgrind: what the process has executed before and after so many of them. Its start and its end
 /// are in neither.
 pub async fn instructions(rig: &Rig) -> anyhow::Result<Lane> {
-    let mut lane = Lane::new("instructions", "instructions of one request (callgrind, 500 on one connection after 50)");
+    let mut lane = Lane::new(
+        "instructions",
+        "instructions of one request (callgrind, 500 on one connection after 50; large copies counted in steps of 32 bytes)",
+    );
     let path = std::env::var_os("PATH").unwrap_or_default();
     let program = |name: &str| std::env::split_paths(&path).map(|path| path.join(name)).find(|path| path.is_file());
     let (Some(valgrind), Some(control)) = (program("valgrind"), program("callgrind_control")) else {
